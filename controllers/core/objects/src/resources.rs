@@ -1,0 +1,203 @@
+//! What pods ask for and what nodes give.
+//!
+//! Upstream: `component-helpers/resource/helpers.go` (`PodRequests`), `pkg/scheduler/framework/types.go`,
+//! `pkg/scheduler/util/pod_resources.go`.
+
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, SubAssign};
+
+use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
+
+use crate::Quantity;
+use crate::pod::is_sidecar;
+
+/// CPU that a container without a request counts with in scores, in thousandths of a core.
+pub const DEFAULT_MILLI_CPU: i64 = 100;
+/// Memory that a container without a request counts with in scores, in bytes.
+pub const DEFAULT_MEMORY: i64 = 200 * 1024 * 1024;
+
+/// Amounts of the resources that pods are placed by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU in thousandths of a core.
+    pub milli_cpu: i64,
+    /// Memory in bytes.
+    pub memory: i64,
+    /// Ephemeral storage in bytes.
+    pub ephemeral: i64,
+    /// Number of pods: 1 for the requests of a pod, the limit for a node.
+    pub pods: i64,
+    /// Everything else by name: extended resources, huge pages, attachable volumes.
+    pub extended: BTreeMap<String, i64>,
+}
+
+impl AddAssign<&Resources> for Resources {
+    fn add_assign(&mut self, other: &Self) {
+        self.combine(other, i64::saturating_add);
+    }
+}
+
+impl SubAssign<&Resources> for Resources {
+    fn sub_assign(&mut self, other: &Self) {
+        self.combine(other, i64::saturating_sub);
+    }
+}
+
+impl Resources {
+    fn combine(&mut self, other: &Self, by: impl Fn(i64, i64) -> i64) {
+        self.milli_cpu = by(self.milli_cpu, other.milli_cpu);
+        self.memory = by(self.memory, other.memory);
+        self.ephemeral = by(self.ephemeral, other.ephemeral);
+        self.pods = by(self.pods, other.pods);
+        for (name, amount) in &other.extended {
+            match self.extended.get_mut(name) {
+                Some(sum) => *sum = by(*sum, *amount),
+                None => {
+                    self.extended.insert(name.clone(), by(0, *amount));
+                }
+            }
+        }
+    }
+}
+
+type List = BTreeMap<String, ApiQuantity>;
+
+/// Exact amounts by name; rounding happens once, at the end.
+type Amounts<'a> = BTreeMap<&'a str, Quantity>;
+
+/// What the scheduler and the kubelet reserve for a pod: the sum over containers and sidecars, or the most that any
+/// init container needs beside the sidecars started before it, whichever is more; pod-level requests (KEP-2837) take
+/// the place of that; overhead comes on top. `pods` is 1.
+pub fn pod_requests(spec: &PodSpec) -> Resources {
+    total(spec, |_| &[])
+}
+
+/// The same for scores, where a container without a request for CPU or memory counts with a default
+/// ([`DEFAULT_MILLI_CPU`], [`DEFAULT_MEMORY`]), so that pods without requests spread as well. A pod-level request
+/// makes the default for its resource needless.
+pub fn nonzero(spec: &PodSpec) -> Resources {
+    const DEFAULTS: [(&str, Quantity); 2] = [
+        ("cpu", Quantity::from_milli(DEFAULT_MILLI_CPU)),
+        ("memory", Quantity::from_bytes(DEFAULT_MEMORY)),
+    ];
+    total(spec, |_| &DEFAULTS)
+}
+
+/// What a node offers to pods.
+pub fn allocatable(node: &Node) -> Resources {
+    let list = node
+        .status
+        .as_ref()
+        .and_then(|status| status.allocatable.as_ref());
+    let mut amounts = Amounts::new();
+    add(&mut amounts, list);
+    resources(&amounts)
+}
+
+fn total<'a>(
+    spec: &'a PodSpec,
+    defaults: impl Fn(&'a PodSpec) -> &'static [(&'static str, Quantity)],
+) -> Resources {
+    let defaults = defaults(spec);
+    let mut amounts = aggregate(spec, defaults);
+    let pod_level = spec
+        .resources
+        .as_ref()
+        .and_then(|resources| resources.requests.as_ref());
+    for (name, quantity) in pod_level.into_iter().flatten() {
+        let supported = matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");
+        if let (true, Ok(quantity)) = (supported, Quantity::try_from(quantity)) {
+            amounts.insert(name, quantity);
+        }
+    }
+    add(&mut amounts, spec.overhead.as_ref());
+    Resources {
+        pods: 1,
+        ..resources(&amounts)
+    }
+}
+
+/// helpers.go `AggregateContainerRequests`
+fn aggregate<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amounts<'a> {
+    let of = |container: &'a Container| {
+        let mut amounts = Amounts::new();
+        add(
+            &mut amounts,
+            container
+                .resources
+                .as_ref()
+                .and_then(|resources| resources.requests.as_ref()),
+        );
+        for (name, quantity) in defaults {
+            amounts.entry(name).or_insert(*quantity);
+        }
+        amounts
+    };
+
+    let mut running = Amounts::new();
+    for container in &spec.containers {
+        sum(&mut running, &of(container));
+    }
+    let mut sidecars = Amounts::new();
+    let mut starting = Amounts::new();
+    for container in spec.init_containers.iter().flatten() {
+        let mut now = of(container);
+        if is_sidecar(container) {
+            sum(&mut running, &now);
+            sum(&mut sidecars, &now);
+            most(&mut starting, &sidecars);
+        } else {
+            sum(&mut now, &sidecars);
+            most(&mut starting, &now);
+        }
+    }
+    most(&mut running, &starting);
+    running
+}
+
+fn add<'a>(amounts: &mut Amounts<'a>, list: Option<&'a List>) {
+    for (name, quantity) in list.into_iter().flatten() {
+        // The API server admits no other than valid quantities.
+        if let Ok(quantity) = Quantity::try_from(quantity) {
+            *amounts.entry(name).or_default() += quantity;
+        }
+    }
+}
+
+fn sum<'a>(amounts: &mut Amounts<'a>, other: &Amounts<'a>) {
+    for (name, quantity) in other {
+        *amounts.entry(name).or_default() += *quantity;
+    }
+}
+
+fn most<'a>(amounts: &mut Amounts<'a>, other: &Amounts<'a>) {
+    for (name, quantity) in other {
+        let most = amounts.entry(name).or_insert(*quantity);
+        *most = (*most).max(*quantity);
+    }
+}
+
+fn resources(amounts: &Amounts<'_>) -> Resources {
+    let mut resources = Resources::default();
+    for (name, quantity) in amounts {
+        match *name {
+            "cpu" => resources.milli_cpu = quantity.milli_value(),
+            "memory" => resources.memory = quantity.value(),
+            "ephemeral-storage" => resources.ephemeral = quantity.value(),
+            "pods" => resources.pods = quantity.value(),
+            // helpers.go IsScalarResourceName; other unqualified names are not counted by anyone.
+            name if name.contains('/')
+                || name.starts_with("hugepages-")
+                || name.starts_with("attachable-volumes-") =>
+            {
+                resources.extended.insert(name.to_owned(), quantity.value());
+            }
+            _ => {}
+        }
+    }
+    resources
+}
+
+#[cfg(test)]
+mod tests;
