@@ -1,0 +1,70 @@
+use crate::{Action, Cause, Failure, Kind, Outcome, Plan, Reference};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::time::Duration;
+
+fn pod(name: &str) -> Pod {
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(name.into()),
+            namespace: Some("shop".into()),
+            uid: Some(format!("uid-{name}")),
+            ..ObjectMeta::default()
+        },
+        ..Pod::default()
+    }
+}
+
+#[test]
+fn a_plan_prints_one_line_an_action() {
+    let mut plan = Plan::none();
+    plan.then(vec![
+        Action::create(pod("a")),
+        Action::delete(&pod("b")).because("too many"),
+    ])
+    .again(Duration::from_secs(5))
+    .again(Duration::from_millis(1500));
+    assert_eq!(
+        plan.to_string(),
+        "create pod/a\ndelete pod/b (too many)\nagain in 1.500s"
+    );
+}
+
+#[test]
+fn an_empty_step_is_no_step() {
+    let mut plan = Plan::none();
+    plan.then(vec![]).then_ramp(vec![]);
+    assert!(plan.is_empty());
+    assert_eq!(plan.steps.len(), 0);
+}
+
+#[test]
+fn paths_are_the_rest_paths() {
+    let pod_ref = Reference::to(&pod("a"));
+    assert_eq!(pod_ref.path(), "/api/v1/namespaces/shop/pods/a");
+    let rs = Kind::of::<k8s_openapi::api::apps::v1::ReplicaSet>();
+    assert_eq!(rs.path(""), "/apis/apps/v1/replicasets");
+    assert_eq!(rs.api_version(), "apps/v1");
+}
+
+#[test]
+fn deleting_what_is_gone_is_no_failure_but_patching_into_the_void_of_a_create_is() {
+    let failure = |verb, cause| Failure {
+        on: Reference::to(&pod("a")),
+        verb,
+        cause,
+        message: String::new(),
+    };
+    for (verb, cause, told) in [
+        ("delete", Cause::NotFound, false),
+        ("create", Cause::NamespaceTerminating, false),
+        ("create", Cause::NotFound, true),
+        ("create", Cause::Forbidden, true),
+    ] {
+        let outcome = Outcome {
+            failures: vec![failure(verb, cause)],
+            ..Outcome::default()
+        };
+        assert_eq!(outcome.failure().is_some(), told, "{verb} {cause:?}");
+    }
+}
