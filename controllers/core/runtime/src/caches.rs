@@ -1,0 +1,525 @@
+//! What the API server holds, as far as this process has seen it.
+//!
+//! One [`Cache`] a kind a process, filled by one watch ([`crate::informer`]) and shared by all loops.
+//! Caches are read, never mutated by a reader; objects are handed out as `Arc`s.
+
+use crate::informer;
+use crate::process::Process;
+use ahash::{AHashMap, AHashSet};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, Resource};
+use objects::meta;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use plan::Kind;
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
+use tokio::sync::Notify;
+
+/// A kind that can be watched: any top-level type of k8s-openapi.
+pub trait Watched:
+    kube::Resource<DynamicType = ()>
+    + Resource
+    + Metadata<Ty = ObjectMeta>
+    + Clone
+    + fmt::Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Watched for K where
+    K: kube::Resource<DynamicType = ()>
+        + Resource
+        + Metadata<Ty = ObjectMeta>
+        + Clone
+        + fmt::Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Namespace and name of an object; cluster-scoped ones have an empty namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Empty for cluster-scoped objects.
+    pub namespace: Arc<str>,
+    /// The object's name.
+    pub name: Arc<str>,
+}
+
+impl Key {
+    /// The key of an object of this namespace and name.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// The key of the object that carries this metadata.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        Self::new(meta::namespace(meta), meta::name(meta))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+/// One change of one object as the watch saw it: an addition has no `old`, a deletion no `new`. A
+/// different UID under the same name is told as a deletion and an addition.
+#[derive(Clone, Debug)]
+pub struct Change<K> {
+    /// The last state that was seen before.
+    pub old: Option<Arc<K>>,
+    /// The state now.
+    pub new: Option<Arc<K>>,
+}
+
+impl<K: Watched> Change<K> {
+    /// The metadata before and after, as far as they are there.
+    pub fn metas(&self) -> impl Iterator<Item = &ObjectMeta> {
+        self.old.iter().chain(&self.new).map(|o| o.metadata())
+    }
+
+    /// The state now, or the last one if it is gone.
+    pub fn latest(&self) -> &Arc<K> {
+        self.new
+            .as_ref()
+            .or(self.old.as_ref())
+            .expect("a change has an old or a new state by construction")
+    }
+}
+
+type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
+/// Which values of an index an object is found under.
+pub type IndexFn<K> = fn(&K) -> Vec<String>;
+
+/// All objects of one kind that this process sees.
+pub struct Cache<K: Watched> {
+    store: RwLock<Store<K>>,
+    listeners: RwLock<Vec<Listener<K>>>,
+    /// The highest resourceVersion that the watch has shown.
+    seen: AtomicU64,
+    /// How many complete lists have been begun and finished.
+    lists_begun: AtomicU64,
+    lists_done: AtomicU64,
+    synced: AtomicBool,
+    pub(crate) advanced: Notify,
+}
+
+struct Store<K> {
+    objects: AHashMap<Key, Arc<K>>,
+    namespaces: AHashMap<Arc<str>, AHashSet<Key>>,
+    owners: AHashMap<String, AHashSet<Key>>,
+    indexes: Vec<(&'static str, IndexFn<K>, AHashMap<String, AHashSet<Key>>)>,
+}
+
+impl<K: Watched> Cache<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: RwLock::new(Store {
+                objects: AHashMap::new(),
+                namespaces: AHashMap::new(),
+                owners: AHashMap::new(),
+                indexes: Vec::new(),
+            }),
+            listeners: RwLock::new(Vec::new()),
+            seen: AtomicU64::new(0),
+            lists_begun: AtomicU64::new(0),
+            lists_done: AtomicU64::new(0),
+            synced: AtomicBool::new(false),
+            advanced: Notify::new(),
+        }
+    }
+
+    /// The object of this namespace and name.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.find(&Key::new(namespace, name))
+    }
+
+    /// The object of this key.
+    pub fn find(&self, key: &Key) -> Option<Arc<K>> {
+        self.read().objects.get(key).cloned()
+    }
+
+    /// All objects of a namespace, in no order.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let store = self.read();
+        store.resolve(store.namespaces.get(namespace))
+    }
+
+    /// All objects whose controller has this UID, in no order.
+    pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
+        let store = self.read();
+        store.resolve(store.owners.get(uid))
+    }
+
+    /// All objects of a namespace that have no controller, in no order: candidates for adoption.
+    pub fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
+        self.owned_by(&orphan_key(namespace))
+    }
+
+    /// All objects found under `value` in the index `name`, in no order. An index that was never declared
+    /// has nothing in it.
+    pub fn indexed(&self, name: &str, value: &str) -> Vec<Arc<K>> {
+        let store = self.read();
+        let index = store.indexes.iter().find(|(n, ..)| *n == name);
+        store.resolve(index.and_then(|(_, _, index)| index.get(value)))
+    }
+
+    /// All objects, in no order.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.read().objects.values().cloned().collect()
+    }
+
+    /// The number of objects.
+    pub fn len(&self) -> usize {
+        self.read().objects.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// True once the first complete list is in.
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Declares an index; declaring it again changes nothing.
+    pub fn index(&self, name: &'static str, values: IndexFn<K>) {
+        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+        if store.indexes.iter().any(|(n, ..)| *n == name) {
+            return;
+        }
+        let mut index: AHashMap<String, AHashSet<Key>> = AHashMap::new();
+        for (key, object) in &store.objects {
+            for value in values(object) {
+                index.entry(value).or_default().insert(key.clone());
+            }
+        }
+        store.indexes.push((name, values, index));
+    }
+
+    /// Calls `listener` at each change from now on, in the watch's task, and at once for what is already
+    /// there.
+    pub fn listen(&self, listener: Listener<K>) {
+        let mut listeners = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
+        for object in self.all() {
+            listener(&Change {
+                old: None,
+                new: Some(object),
+            });
+        }
+        listeners.push(listener);
+    }
+
+    // What the informer calls.
+
+    pub(crate) fn begin_list(&self) {
+        self.lists_begun.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// An object as the watch or list shows it. Older states than the one held are ignored.
+    pub(crate) fn apply(&self, object: K) {
+        if let Some(version) = meta::resource_version(object.metadata()) {
+            self.seen.fetch_max(version, Ordering::AcqRel);
+        }
+        self.put(object);
+        self.advanced.notify_waiters();
+    }
+
+    pub(crate) fn remove(&self, object: &K) {
+        if let Some(version) = meta::resource_version(object.metadata()) {
+            self.seen.fetch_max(version, Ordering::AcqRel);
+        }
+        let key = Key::of(object.metadata());
+        let old = {
+            let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+            match store.objects.get(&key) {
+                Some(held) if held.metadata().uid == object.metadata().uid => store.take(&key),
+                _ => None,
+            }
+        };
+        if let Some(old) = old {
+            self.tell(&Change {
+                old: Some(old),
+                new: None,
+            });
+        }
+        self.advanced.notify_waiters();
+    }
+
+    /// A complete list: what is not in it is gone, also where a watch event for that never came.
+    pub(crate) fn finish_list(&self, listed: Vec<K>) {
+        let present: AHashSet<Key> = listed.iter().map(|o| Key::of(o.metadata())).collect();
+        let gone: Vec<Arc<K>> = {
+            let store = self.read();
+            let missing = store.objects.iter().filter(|(key, _)| !present.contains(key));
+            missing.map(|(_, object)| object.clone()).collect()
+        };
+        for object in gone {
+            self.remove(&object);
+        }
+        for object in listed {
+            // The list may be of an etcd that was restored from a backup: it is the truth, older or not.
+            if let Some(version) = meta::resource_version(object.metadata()) {
+                self.seen.fetch_max(version, Ordering::AcqRel);
+            }
+            self.put_any(object, true);
+        }
+        self.lists_done
+            .store(self.lists_begun.load(Ordering::Acquire), Ordering::Release);
+        self.synced.store(true, Ordering::Release);
+        self.advanced.notify_waiters();
+    }
+
+    fn put(&self, object: K) {
+        self.put_any(object, false);
+    }
+
+    fn put_any(&self, object: K, trusted: bool) {
+        let key = Key::of(object.metadata());
+        let new = Arc::new(object);
+        let old = {
+            let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(held) = store.objects.get(&key) {
+                let (ours, theirs) = (held.metadata(), new.metadata());
+                let newer = meta::resource_version(theirs) > meta::resource_version(ours);
+                if ours.resource_version == theirs.resource_version || !(newer || trusted) {
+                    return;
+                }
+            }
+            let old = store.take(&key);
+            store.insert(key, new.clone());
+            old
+        };
+        match old {
+            Some(old) if old.metadata().uid != new.metadata().uid => {
+                self.tell(&Change {
+                    old: Some(old),
+                    new: None,
+                });
+                self.tell(&Change {
+                    old: None,
+                    new: Some(new),
+                });
+            }
+            old => self.tell(&Change { old, new: Some(new) }),
+        }
+    }
+
+    fn tell(&self, change: &Change<K>) {
+        for listener in self
+            .listeners
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            listener(change);
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Store<K>> {
+        self.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Watched> Store<K> {
+    fn resolve(&self, keys: Option<&AHashSet<Key>>) -> Vec<Arc<K>> {
+        let keys = keys.into_iter().flatten();
+        keys.filter_map(|key| self.objects.get(key).cloned()).collect()
+    }
+
+    fn insert(&mut self, key: Key, object: Arc<K>) {
+        let namespace = self.namespaces.entry(key.namespace.clone()).or_default();
+        namespace.insert(key.clone());
+        self.owners
+            .entry(owner_key(object.metadata()))
+            .or_default()
+            .insert(key.clone());
+        for (_, values, index) in &mut self.indexes {
+            for value in values(&object) {
+                index.entry(value).or_default().insert(key.clone());
+            }
+        }
+        self.objects.insert(key, object);
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Arc<K>> {
+        let object = self.objects.remove(key)?;
+        drop_key(&mut self.namespaces, &key.namespace, key);
+        drop_key(&mut self.owners, &owner_key(object.metadata()), key);
+        for (_, values, index) in &mut self.indexes {
+            for value in values(&object) {
+                drop_key(index, &value, key);
+            }
+        }
+        Some(object)
+    }
+}
+
+fn drop_key<I: std::hash::Hash + Eq>(index: &mut AHashMap<I, AHashSet<Key>>, value: &I, key: &Key) {
+    if let Some(keys) = index.get_mut(value) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(value);
+        }
+    }
+}
+
+/// UID of the controller; objects without one are found under their namespace.
+fn owner_key(meta: &ObjectMeta) -> String {
+    match meta::controller_of(meta) {
+        Some(owner) => owner.uid.clone(),
+        None => orphan_key(meta::namespace(meta)),
+    }
+}
+
+fn orphan_key(namespace: &str) -> String {
+    format!("orphans of {namespace}")
+}
+
+// === impl AnyCache ===
+
+/// What can be asked of a cache without knowing its type.
+pub(crate) trait AnyCache: Any + Send + Sync {
+    fn is_synced(&self) -> bool;
+    /// The number of lists begun so far: a write that is committed after this number was read is in each
+    /// list of a higher number.
+    fn lists_begun(&self) -> u64;
+    /// The watch has shown `version`, or a list that was begun after `lists_begun` is in.
+    fn has_seen(&self, version: u64, lists_begun: u64) -> bool;
+    /// The incarnation is not there, or is marked as being deleted.
+    fn is_going(&self, key: &Key, uid: &str) -> bool;
+}
+
+impl<K: Watched> AnyCache for Cache<K> {
+    fn is_synced(&self) -> bool {
+        Cache::is_synced(self)
+    }
+
+    fn lists_begun(&self) -> u64 {
+        self.lists_begun.load(Ordering::Acquire)
+    }
+
+    fn has_seen(&self, version: u64, lists_begun: u64) -> bool {
+        self.seen.load(Ordering::Acquire) >= version
+            || self.lists_done.load(Ordering::Acquire) > lists_begun
+    }
+
+    fn is_going(&self, key: &Key, uid: &str) -> bool {
+        self.find(key).is_none_or(|held| {
+            let held = held.metadata();
+            held.uid.as_deref() != Some(uid) || meta::is_deleting(held)
+        })
+    }
+}
+
+// === impl Caches ===
+
+/// The caches of a process, one a kind, made when first asked for.
+#[derive(Clone)]
+pub struct Caches(Arc<Inner>);
+
+/// A reference to [`Caches`] that does not keep them alive.
+#[derive(Clone)]
+pub struct WeakCaches(Weak<Inner>);
+
+struct Inner {
+    process: Arc<Process>,
+    caches: Mutex<AHashMap<Kind, Entry>>,
+    started: AtomicBool,
+}
+
+struct Entry {
+    cache: Arc<dyn AnyCache>,
+    start: Option<Box<dyn FnOnce(&Arc<Process>) + Send>>,
+}
+
+impl Caches {
+    pub(crate) fn new(process: Arc<Process>) -> Self {
+        Self(Arc::new(Inner {
+            process,
+            caches: Mutex::default(),
+            started: AtomicBool::new(false),
+        }))
+    }
+
+    /// The cache of a kind. Its watch begins with [`Caches::start`], or now if that was called before.
+    pub fn of<K: Watched>(&self) -> Arc<Cache<K>> {
+        let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = caches.entry(Kind::of::<K>()).or_insert_with(|| {
+            let cache = Arc::new(Cache::<K>::new());
+            let watched = cache.clone();
+            Entry {
+                cache,
+                start: Some(Box::new(move |process| informer::spawn(process, watched))),
+            }
+        });
+        if self.0.started.load(Ordering::Acquire)
+            && let Some(start) = entry.start.take()
+        {
+            start(&self.0.process);
+        }
+        let cache: Arc<dyn Any + Send + Sync> = entry.cache.clone();
+        cache.downcast().expect("the map's key is the kind of the cache")
+    }
+
+    pub(crate) fn of_kind(&self, kind: &Kind) -> Option<Arc<dyn AnyCache>> {
+        let caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.get(kind).map(|entry| entry.cache.clone())
+    }
+
+    /// How many lists each cache has begun.
+    pub(crate) fn marks(&self) -> AHashMap<Kind, u64> {
+        let caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let marks = caches.iter().map(|(kind, entry)| (*kind, entry.cache.lists_begun()));
+        marks.collect()
+    }
+
+    /// Begins all watches that have been asked for.
+    pub fn start(&self) {
+        let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.started.store(true, Ordering::Release);
+        for entry in caches.values_mut() {
+            if let Some(start) = entry.start.take() {
+                start(&self.0.process);
+            }
+        }
+    }
+
+    /// The kinds whose first list is not in yet.
+    pub fn unsynced(&self) -> Vec<&'static str> {
+        let caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = caches.iter().filter(|(_, entry)| !entry.cache.is_synced());
+        waiting.map(|(kind, _)| kind.kind).collect()
+    }
+
+    pub(crate) fn weak(&self) -> WeakCaches {
+        WeakCaches(Arc::downgrade(&self.0))
+    }
+}
+
+impl WeakCaches {
+    pub(crate) fn upgrade(&self) -> Option<Caches> {
+        self.0.upgrade().map(Caches)
+    }
+}

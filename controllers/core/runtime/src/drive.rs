@@ -1,0 +1,221 @@
+//! Drives a [`Controller`]: queue, workers, and the turn itself.
+
+use crate::caches::{Caches, Key};
+use crate::controller::{Controller, Moment, Watches};
+use crate::execute::Executor;
+use crate::ledger::{Ledger, Marks};
+use crate::process::Process;
+use crate::queue::Queue;
+use ahash::AHashMap;
+use futures::FutureExt;
+use k8s_openapi::{Metadata, Resource};
+use objects::meta;
+use plan::{Action, Cause, Object, Outcome};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One object is not looked at again within this time: events that come in a burst are seen together.
+const PAUSE: Duration = Duration::from_millis(20);
+/// While the caches are behind our own writes, they are asked again after this time, and more rarely the
+/// longer it takes.
+const HELD: Duration = Duration::from_millis(5);
+const HELD_MAX: Duration = Duration::from_secs(1);
+
+/// A controller at work.
+pub(crate) struct Loop<C: Controller> {
+    controller: C,
+    process: Arc<Process>,
+    caches: Caches,
+    executor: Executor,
+    queue: Queue,
+    ledger: Ledger,
+    /// When the status of an object was last written.
+    written: Mutex<AHashMap<Key, Instant>>,
+    /// Since when an object's caches are behind.
+    held: Mutex<AHashMap<Key, Instant>>,
+}
+
+impl<C: Controller> Loop<C> {
+    /// Declares what it watches; nothing runs yet.
+    pub(crate) fn new(controller: C, process: &Arc<Process>, caches: &Caches) -> Arc<Self> {
+        let queue = Queue::new(C::BACKOFF, process.metrics().queue(C::QUEUE));
+        let watches = Watches {
+            caches,
+            queue: queue.clone(),
+        };
+        watches.on::<C::Object>(|change, queue, _| queue.add(Key::of(change.latest().metadata())));
+        C::watch(&watches);
+        Arc::new(Self {
+            controller,
+            process: process.clone(),
+            caches: caches.clone(),
+            executor: Executor::new(process.clone(), C::NAME),
+            queue,
+            ledger: Ledger::default(),
+            written: Mutex::default(),
+            held: Mutex::default(),
+        })
+    }
+
+    /// Starts the workers. They wait for the caches, and finish their turn when the process shuts down.
+    pub(crate) fn start(self: &Arc<Self>, workers: usize) {
+        for _ in 0..workers {
+            let this = self.clone();
+            self.process.spawn_to_end(async move {
+                let shutdown = this.process.shutdown().clone();
+                while !this.caches.unsynced().is_empty() {
+                    tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        () = tokio::time::sleep(Duration::from_millis(5)) => {}
+                    }
+                }
+                while let Some(key) = shutdown.run_until_cancelled(this.queue.next()).await {
+                    this.guarded(&key).await;
+                    this.queue.done(&key, PAUSE);
+                }
+            });
+        }
+    }
+
+    /// One turn; a panic in it is a bug of one loop and no reason for the others to end.
+    async fn guarded(&self, key: &Key) {
+        let turn = AssertUnwindSafe(self.turn(key)).catch_unwind();
+        if turn.await.is_err() {
+            let delay = self.queue.retry(key.clone());
+            tracing::error!(controller = C::NAME, object = %key, ?delay, "the loop panicked on this object; this is a bug in Corten");
+            self.process.metrics().reconcile(C::NAME, "panic");
+        }
+    }
+
+    /// observe → plan → execute → status
+    async fn turn(&self, key: &Key) {
+        let Some(object) = self.caches.of::<C::Object>().find(key) else {
+            return self.gone(key).await;
+        };
+        let uid = meta::uid(object.metadata()).to_owned();
+        if !self.ledger.is_settled(&self.caches, key, &uid) {
+            return self.hold(key);
+        }
+        self.held().remove(key);
+
+        let moment = Moment {
+            now: self.process.now(),
+            seed: self.process.seed(),
+        };
+        let world = self.controller.observe(&self.caches, object, moment).await;
+        let plan = C::plan(&world);
+        let marks = self.caches.marks();
+        let outcome = self.executor.execute(&plan).await;
+        self.ledger.enter(key, &uid, &marks, &outcome);
+        if !plan.is_empty() {
+            self.report(key, moment, &plan, &outcome);
+        }
+        let status = C::status(&world, &outcome);
+        let written = self.write_status(key, &uid, status, &outcome).await;
+
+        if let Some(delay) = plan.again_after {
+            self.queue.add_after(key.clone(), delay);
+        }
+        if outcome.is_success() && written {
+            self.queue.forget(key);
+            self.process.metrics().reconcile(C::NAME, "success");
+        } else {
+            self.queue.retry(key.clone());
+            self.process.metrics().reconcile(C::NAME, "error");
+        }
+    }
+
+    /// Puts the status where it belongs, at once or with others. False when it has to be tried again.
+    async fn write_status(&self, key: &Key, uid: &str, status: Option<Object>, outcome: &Outcome) -> bool {
+        let Some(status) = status else {
+            return true;
+        };
+        // The plan wrote the object itself: the status would meet a version that is no more.
+        let kind = plan::Kind::of::<C::Object>();
+        let stale = outcome.done.iter().any(|d| d.on.kind == kind && d.on.uid == uid);
+        if stale {
+            self.queue.add(key.clone());
+            return true;
+        }
+        if let Some(wait) = self.window(key) {
+            self.queue.add_after(key.clone(), wait);
+            return true;
+        }
+        let marks = self.caches.marks();
+        match self.executor.run(&Action::put_status(status)).await {
+            Ok(done) => {
+                self.written().insert(key.clone(), Instant::now());
+                self.enter(key, uid, &marks, done);
+                true
+            }
+            Err(failure) if failure.is_benign() => true,
+            Err(failure) => {
+                if failure.cause != Cause::Conflict {
+                    tracing::warn!(controller = C::NAME, object = %key, error = failure.message, "status not written");
+                }
+                false
+            }
+        }
+    }
+
+    fn enter(&self, key: &Key, uid: &str, marks: &Marks, done: plan::Done) {
+        let outcome = Outcome {
+            done: vec![done],
+            ..Outcome::default()
+        };
+        self.ledger.enter(key, uid, marks, &outcome);
+    }
+
+    /// What is left of the time in which changes of this object's status are gathered.
+    fn window(&self, key: &Key) -> Option<Duration> {
+        let mut written = self.written();
+        let since = written.get(key)?.elapsed();
+        if since < C::STATUS_WINDOW {
+            return Some(C::STATUS_WINDOW.saturating_sub(since));
+        }
+        written.remove(key);
+        None
+    }
+
+    /// The caches have not shown our last writes yet.
+    fn hold(&self, key: &Key) {
+        let since = *self.held().entry(key.clone()).or_insert_with(Instant::now);
+        let delay = (since.elapsed() / 4).clamp(HELD, HELD_MAX);
+        self.queue.add_after(key.clone(), delay);
+    }
+
+    async fn gone(&self, key: &Key) {
+        self.ledger.forget(key);
+        self.held().remove(key);
+        self.written().remove(key);
+        let plan = self.controller.gone(&self.caches, key);
+        let outcome = self.executor.execute(&plan).await;
+        if outcome.is_success() {
+            self.queue.forget(key);
+        } else {
+            self.queue.retry(key.clone());
+        }
+    }
+
+    fn report(&self, key: &Key, moment: Moment, plan: &plan::Plan, outcome: &Outcome) {
+        let text = plan.to_string();
+        let result = match outcome.failure() {
+            None => "done".to_owned(),
+            Some(failure) => format!("{} {} failed: {}", failure.verb, failure.on, failure.message),
+        };
+        let kind = <C::Object as Resource>::KIND;
+        tracing::debug!(controller = C::NAME, kind, object = %key, outcome = result, "plan\n{text}");
+        self.process.plans().record(C::NAME, key, moment.now, &text, &result);
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Instant>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Instant>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+

@@ -1,0 +1,256 @@
+//! The hands: carries out a plan. It exists once, for all loops.
+//!
+//! Steps in order, the actions of a step concurrently, each within the process's in-flight limit. What
+//! makes it safe to repeat: names are chosen by the caller, deletions carry a UID, and an answer that may
+//! or may not have been committed is settled by asking, never by sending a POST again.
+
+use crate::error::Refusal;
+use crate::process::Process;
+use crate::send::{self, Answer, Meta};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use objects::meta;
+use plan::{Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Reference, Step, Verb};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// How often a request that the server had no time for is sent again before the plan is given up.
+const PATIENCE: u32 = 3;
+/// How long after a lost answer to ask whether the write was committed, and once more.
+const SETTLE: [Duration; 2] = [Duration::ZERO, Duration::from_millis(500)];
+
+/// Carries out plans in the name of one component. Cheap to clone.
+#[derive(Clone)]
+pub struct Executor {
+    process: Arc<Process>,
+    component: &'static str,
+}
+
+/// The answers to [`Confirm`]s: asked once a plan and object.
+type Confirmed = HashMap<Reference, Arc<OnceCell<bool>>>;
+
+impl Executor {
+    pub(crate) fn new(process: Arc<Process>, component: &'static str) -> Self {
+        Self { process, component }
+    }
+
+    /// Carries out `plan`: steps in order, until one has a failure that is not benign.
+    pub async fn execute(&self, plan: &Plan) -> Outcome {
+        for note in &plan.notes {
+            self.note(note);
+        }
+        let confirmed = confirmations(plan);
+        let mut outcome = Outcome::default();
+        for step in &plan.steps {
+            if outcome.failure().is_some() {
+                outcome.skipped += step.actions.len();
+                continue;
+            }
+            self.step(step, &confirmed, &mut outcome).await;
+        }
+        outcome
+    }
+
+    /// Carries out one action, with its event.
+    pub async fn run(&self, action: &Action) -> Result<Done, Failure> {
+        let result = self.write(action).await;
+        match &result {
+            Ok(_) => action.note.iter().for_each(|note| self.note(note)),
+            Err(failure) => {
+                if let Some(warning) = action.on_failure.as_ref().filter(|_| !failure.is_benign()) {
+                    let message = format!("{}: {}", warning.message, failure.message);
+                    self.note(&Note::warning(&warning.about, warning.reason, message));
+                }
+            }
+        }
+        result
+    }
+
+    /// Records an event; never waits.
+    pub fn note(&self, note: &Note) {
+        self.process.recorder().record(self.component, note);
+    }
+
+    async fn step(&self, step: &Step, confirmed: &Confirmed, outcome: &mut Outcome) {
+        let mut window = match step.pace {
+            Pace::AtOnce => usize::MAX,
+            Pace::Ramp => 1,
+        };
+        let mut waiting = step.actions.iter();
+        let mut flying = FuturesUnordered::new();
+        let mut stopped = false;
+        loop {
+            while !stopped && flying.len() < window {
+                let Some(action) = waiting.next() else { break };
+                flying.push(async move {
+                    self.confirm(action, confirmed).await?;
+                    self.run(action).await
+                });
+            }
+            match flying.next().await {
+                Some(Ok(done)) => {
+                    outcome.done.push(done);
+                    window = window.saturating_add(1);
+                }
+                Some(Err(failure)) => {
+                    // A quota or an invalid template refuses the next one too.
+                    stopped |= step.pace == Pace::Ramp && !failure.is_benign();
+                    outcome.failures.push(failure);
+                }
+                None => break,
+            }
+        }
+        outcome.skipped += waiting.len();
+    }
+
+    async fn confirm(&self, action: &Action, confirmed: &Confirmed) -> Result<(), Failure> {
+        let Some(Confirm::Alive(who)) = &action.confirm else {
+            return Ok(());
+        };
+        let alive = match confirmed.get(who) {
+            Some(cell) => *cell.get_or_init(|| self.is_alive(who)).await,
+            None => self.is_alive(who).await,
+        };
+        if alive {
+            return Ok(());
+        }
+        Err(failed(
+            action,
+            Cause::Unconfirmed,
+            format!("{who} is gone, is another one, or is being deleted"),
+        ))
+    }
+
+    async fn is_alive(&self, who: &Reference) -> bool {
+        let answer = send::read::<Answer>(&self.process, &who.path()).await;
+        answer.is_ok_and(|a| a.metadata.uid.as_deref() == Some(&who.uid) && a.metadata.deletion_timestamp.is_none())
+    }
+
+    /// Sends it, waits where the server asks to, and settles what an error leaves open.
+    async fn write(&self, action: &Action) -> Result<Done, Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let permit = self.process.limit().acquire().await;
+            let answer = send::write(&self.process, self.component, action).await;
+            let refusal = match answer {
+                Ok(meta) => {
+                    permit.succeeded();
+                    return Ok(done(action, &meta));
+                }
+                Err(refusal) => refusal,
+            };
+            if let Some(delay) = refusal.retry_after {
+                permit.throttled(delay);
+                if tries < PATIENCE && !refusal.ambiguous {
+                    continue;
+                }
+            }
+            drop(permit);
+            return self.settle(action, refusal).await;
+        }
+    }
+
+    /// What an error really means for this action.
+    async fn settle(&self, action: &Action, refusal: Refusal) -> Result<Done, Failure> {
+        match &action.verb {
+            Verb::Create(wanted) if action.subresource.is_empty() => {
+                let exists = refusal.cause == Cause::AlreadyExists;
+                if exists || refusal.ambiguous {
+                    for wait in SETTLE {
+                        self.process.sleep(wait).await;
+                        let live = send::read::<Value>(&self.process, &action.on.path()).await;
+                        match live {
+                            Ok(live) if is_same(&live, wanted) => {
+                                let meta = serde_json::from_value::<Answer>(live).unwrap_or_default();
+                                return Ok(done(action, &meta.metadata));
+                            }
+                            Ok(_) => {
+                                let message = format!("{} already exists and is not ours", action.on);
+                                return Err(failed(action, Cause::AlreadyExists, message));
+                            }
+                            Err(_) if exists => break,
+                            Err(_) => {}
+                        }
+                    }
+                }
+            }
+            // The UID was a precondition: a conflict says that this incarnation is gone.
+            Verb::Delete { resource_version: None, .. } if refusal.cause == Cause::Conflict => {
+                return Err(failed(action, Cause::NotFound, refusal.message));
+            }
+            _ => {}
+        }
+        Err(failed(action, refusal.cause, refusal.message))
+    }
+}
+
+/// Whether what is there is what was to be created: by the same owner and, but for what others may have
+/// changed or defaulted since, with the same content. A creation that was committed before its answer was
+/// lost is found out by this, and so is somebody else's object of the same name.
+fn is_same(live: &Value, wanted: &plan::Object) -> bool {
+    let owner = meta::controller_of(wanted.meta()).map(|o| o.uid.as_str());
+    let live_owner = live["metadata"]["ownerReferences"]
+        .as_array()
+        .and_then(|refs| refs.iter().find(|r| r["controller"] == true))
+        .and_then(|r| r["uid"].as_str());
+    if owner != live_owner {
+        return false;
+    }
+    let Ok(wanted) = wanted.to_json().and_then(|json| serde_json::from_slice::<Value>(&json)) else {
+        return false;
+    };
+    ["spec", "data", "subsets", "endpoints"]
+        .iter()
+        .all(|part| within(&wanted[part], &live[part], part))
+}
+
+/// True when everything that `wanted` says stands in `live` too; `live` may say more.
+fn within(wanted: &Value, live: &Value, field: &str) -> bool {
+    match (wanted, live) {
+        // Scaled since, which is nobody's mistake.
+        _ if field == "replicas" => true,
+        (Value::Null, _) => true,
+        (Value::Object(w), Value::Object(l)) => w
+            .iter()
+            .all(|(key, value)| within(value, l.get(key).unwrap_or(&Value::Null), key)),
+        (Value::Object(w), Value::Null) => w.is_empty(),
+        (Value::Array(w), Value::Null) => w.is_empty(),
+        // The server may add to a list (volumes, tolerations) but keeps its order.
+        (Value::Array(w), Value::Array(l)) => {
+            w.len() <= l.len() && w.iter().zip(l).all(|(w, l)| within(w, l, ""))
+        }
+        (w, l) => w == l,
+    }
+}
+
+fn confirmations(plan: &Plan) -> Confirmed {
+    let wanted = plan.actions().filter_map(|action| action.confirm.as_ref());
+    wanted
+        .map(|Confirm::Alive(who)| (who.clone(), Arc::default()))
+        .collect()
+}
+
+fn done(action: &Action, meta: &Meta) -> Done {
+    let mut on = action.on.clone();
+    if let (true, Some(uid)) = (on.uid.is_empty(), &meta.uid) {
+        on.uid.clone_from(uid);
+    }
+    Done {
+        on,
+        verb: action.verb.name(),
+        version: meta.version(),
+    }
+}
+
+fn failed(action: &Action, cause: Cause, message: String) -> Failure {
+    Failure {
+        on: action.on.clone(),
+        verb: action.verb.name(),
+        cause,
+        message,
+    }
+}

@@ -1,0 +1,132 @@
+//! How many requests of this process are in flight: an additive-increase, multiplicative-decrease window
+//! in place of a fixed rate, so that a strong API server is used and an overloaded one is left alone.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+const START: f64 = 32.0;
+const MIN: f64 = 1.0;
+const MAX: f64 = 128.0;
+
+/// The window. Clones are the same window.
+#[derive(Clone, Default)]
+pub(crate) struct Limit(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+struct State {
+    window: f64,
+    in_flight: usize,
+    closed_until: Option<Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            window: START,
+            in_flight: 0,
+            closed_until: None,
+        }
+    }
+}
+
+/// A place in the window; it is free again when dropped.
+pub(crate) struct Permit(Limit);
+
+impl Limit {
+    /// Waits for a place.
+    pub(crate) async fn acquire(&self) -> Permit {
+        loop {
+            let freed = self.0.freed.notified();
+            let wait = {
+                let mut state = self.state();
+                match state.closed_until {
+                    Some(until) if until > Instant::now() => Some(until),
+                    _ if (state.in_flight as f64) < state.window => {
+                        state.in_flight += 1;
+                        if (state.in_flight as f64) < state.window {
+                            self.0.freed.notify_one();
+                        }
+                        return Permit(self.clone());
+                    }
+                    _ => None,
+                }
+            };
+            match wait {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => freed.await,
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    /// The server took the request: a whole window of these makes it one wider.
+    pub(crate) fn succeeded(&self) {
+        let mut state = self.0.state();
+        state.window = (state.window + 1.0 / state.window).min(MAX);
+    }
+
+    /// The server said 429 or 503: half the window, and nothing at all for as long as it asked.
+    pub(crate) fn throttled(&self, retry_after: Duration) {
+        let mut state = self.0.state();
+        let until = Instant::now() + retry_after;
+        if state.closed_until.is_none_or(|closed| closed < until) {
+            // Once a closure, not once a request that was already on its way.
+            if state.closed_until.is_none_or(|closed| closed <= Instant::now()) {
+                state.window = (state.window / 2.0).max(MIN);
+            }
+            state.closed_until = Some(until);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+        self.0.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limit, START};
+    use std::time::Duration;
+    use tokio::time::{Instant, timeout};
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_the_window_are_in_flight() {
+        let limit = Limit::default();
+        let mut held = Vec::new();
+        for _ in 0..START as usize {
+            held.push(limit.acquire().await);
+        }
+        let moment = Duration::from_millis(1);
+        assert!(timeout(moment, limit.acquire()).await.is_err());
+        held.pop();
+        assert!(timeout(moment, limit.acquire()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_closes_it_and_halves_it_once() {
+        let limit = Limit::default();
+        let (a, b) = (limit.acquire().await, limit.acquire().await);
+        a.throttled(Duration::from_secs(3));
+        b.throttled(Duration::from_secs(3));
+        drop((a, b));
+        let start = Instant::now();
+        let _permit = limit.acquire().await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        assert!((limit.state().window - START / 2.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,58 @@
+use super::{BURST, Memory, Sighting};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use plan::{Action, Kind, Note, Reference, Verb};
+use std::time::Duration;
+
+fn sighting(message: &str) -> Sighting {
+    let about = Reference {
+        kind: Kind::of::<Pod>(),
+        namespace: "shop".into(),
+        name: "web".into(),
+        uid: "1".into(),
+    };
+    Sighting {
+        component: "replicaset-controller",
+        note: Note::warning(&about, "FailedCreate", message),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn message(action: &Action) -> String {
+    match &action.verb {
+        Verb::Create(event) => {
+            let event = event.downcast::<Event>().and_then(|e| e.message.clone());
+            event.unwrap_or_default()
+        }
+        Verb::Patch(_, body) => format!("×{}", body["count"]),
+        other => other.name().to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_event_again_is_a_higher_count() {
+    let mut memory = Memory::default();
+    let sent: Vec<_> = (0..3).filter_map(|_| memory.correlate(sighting("quota"))).collect();
+    let sent: Vec<_> = sent.iter().map(|(_, action)| message(action)).collect();
+    assert_eq!(sent, ["quota", "×2", "×3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_differ_only_in_words_are_combined_after_ten() {
+    let mut memory = Memory::default();
+    let sent: Vec<_> = (0..12)
+        .filter_map(|n| memory.correlate(sighting(&format!("pod {n}"))))
+        .map(|(_, action)| message(&action))
+        .collect();
+    assert_eq!(sent[9], "pod 9");
+    assert_eq!(sent[10], "(combined from similar events): pod 10");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_cut_off_and_comes_back_drop_by_drop() {
+    let mut memory = Memory::default();
+    let mut sent = |n| (0..n).filter(|_| memory.correlate(sighting("same")).is_some()).count();
+    assert_eq!(sent(100), BURST as usize);
+    tokio::time::advance(Duration::from_secs(301)).await;
+    assert_eq!(sent(100), 1);
+}
