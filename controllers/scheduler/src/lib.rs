@@ -1,1 +1,7 @@
 //! scheduler
+pub mod cluster;
+pub mod decide;
+pub mod diagnosis;
+pub mod plugin;
+pub mod plugins;
+pub mod snapshot;

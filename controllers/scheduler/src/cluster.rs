@@ -1,0 +1,300 @@
+//! Keeps the snapshot up to date: what the watches show, and what was decided and not yet shown.
+//!
+//! A pod that was given a node is *assumed* there at once, so that the next decision counts with it. The watch
+//! confirms it; if the binding fails, it is forgotten (upstream: `pkg/scheduler/backend/cache/cache.go`). Each method
+//! says what changed, in the words that filters wait for.
+
+use crate::plugin::Events;
+use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
+use ahash::AHashMap;
+use k8s_openapi::api::core::v1::Node;
+use objects::{meta, node, resources, taints};
+use std::sync::Arc;
+
+/// The snapshot and the pods that are counted in it.
+#[derive(Default)]
+pub struct Cluster {
+    snapshot: Snapshot,
+    pods: AHashMap<Arc<str>, Counted>,
+    free: Vec<u32>,
+}
+
+/// A pod that is counted on a node.
+struct Counted {
+    slot: u32,
+    info: Arc<PodInfo>,
+    assumed: bool,
+}
+
+impl Cluster {
+    /// What decisions are made from.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Whether this pod is counted on some node, assumed or seen.
+    pub fn holds(&self, uid: &str) -> bool {
+        self.pods.contains_key(uid)
+    }
+
+    /// Whether this pod is counted on a node where no watch has shown it yet.
+    pub fn is_assumed(&self, uid: &str) -> bool {
+        self.pods.get(uid).is_some_and(|counted| counted.assumed)
+    }
+
+    /// A node as the watch shows it.
+    pub fn put_node(&mut self, node: Arc<Node>) -> Events {
+        let slot = self.slot_of(meta::name(&node.metadata));
+        let zone = self.zone_of(&node);
+        let new = NodeInfo {
+            allocatable: resources::allocatable(&node),
+            zone,
+            has_hostname: meta::label(&node.metadata, node::HOSTNAME).is_some(),
+            unschedulable: node::is_unschedulable(&node),
+            keeps_away: has_effect(&node, taints::keeps_away),
+            discourages: has_effect(&node, |effect| effect == "PreferNoSchedule"),
+            ..blank(slot, "".into())
+        };
+        let snapshot = &mut self.snapshot;
+        let info = &mut snapshot.slots[slot as usize];
+        let events = match &info.node {
+            None => Events::NODE_ADD,
+            Some(old) => {
+                let relabelled = old.metadata.labels != node.metadata.labels;
+                let retainted = node::taints(old) != node::taints(&node)
+                    || info.unschedulable != new.unschedulable;
+                let resized = info.allocatable != new.allocatable;
+                [
+                    (relabelled, Events::NODE_LABEL),
+                    (retainted, Events::NODE_TAINT),
+                    (resized, Events::NODE_ALLOCATABLE),
+                ]
+                .into_iter()
+                .filter(|(changed, _)| *changed)
+                .fold(Events::NONE, |events, (_, event)| events | event)
+            }
+        };
+        snapshot.len += usize::from(info.node.is_none());
+        snapshot.discouraging += usize::from(new.discourages);
+        snapshot.discouraging -= usize::from(info.node.is_some() && info.discourages);
+        snapshot.generation += u64::from(!events.is_empty());
+        *info = NodeInfo {
+            name: info.name.clone(),
+            node: Some(node),
+            requested: std::mem::take(&mut info.requested),
+            nonzero: info.nonzero,
+            ports: std::mem::take(&mut info.ports),
+            pods: std::mem::take(&mut info.pods),
+            generation: snapshot.generation,
+            ..new
+        };
+        events
+    }
+
+    /// A node that is gone. The pods that were on it stay counted until they are gone too: a node of the same name
+    /// may come back before that.
+    pub fn remove_node(&mut self, name: &str) {
+        let Some(slot) = self.snapshot.by_name.get(name).copied() else {
+            return;
+        };
+        let info = &mut self.snapshot.slots[slot as usize];
+        if info.node.take().is_some() {
+            self.snapshot.len -= 1;
+            self.snapshot.discouraging -= usize::from(info.discourages);
+            self.snapshot.generation += 1;
+        }
+        self.release(slot);
+    }
+
+    /// A living pod as the watch shows it on a node. It need not be the node that was assumed.
+    pub fn put_pod(&mut self, info: Arc<PodInfo>, on: &str) -> Events {
+        let old = self
+            .pods
+            .get(&info.uid)
+            .map(|counted| (counted.info.clone(), counted.assumed));
+        let mut events = Events::NONE;
+        match old {
+            None => events |= Events::POD_ADD,
+            Some((old, assumed)) => {
+                if assumed {
+                    events |= Events::POD_ADD;
+                }
+                if old.pod.metadata.labels != info.pod.metadata.labels
+                    || is_leaving(&old) != is_leaving(&info)
+                {
+                    events |= Events::POD_LABEL;
+                }
+                if old.requests != info.requests || old.ports != info.ports {
+                    events |= Events::POD_DELETE;
+                }
+                self.uncount(&info.uid);
+            }
+        }
+        self.count(info, on, false);
+        events
+    }
+
+    /// A pod that has left its node: it is gone, or has ended.
+    pub fn remove_pod(&mut self, uid: &str) -> Events {
+        if self.uncount(uid) {
+            Events::POD_DELETE
+        } else {
+            Events::NONE
+        }
+    }
+
+    /// A pod that was just given this node.
+    pub fn assume(&mut self, info: Arc<PodInfo>, on: &str) {
+        self.uncount(&info.uid);
+        self.count(info, on, true);
+    }
+
+    /// Takes an assumption back. What a watch has shown in the meantime stays.
+    pub fn forget(&mut self, uid: &str) -> Events {
+        if self.is_assumed(uid) {
+            self.remove_pod(uid)
+        } else {
+            Events::NONE
+        }
+    }
+
+    fn count(&mut self, info: Arc<PodInfo>, on: &str, assumed: bool) {
+        let slot = self.slot_of(on);
+        self.snapshot.generation += 1;
+        let node = &mut self.snapshot.slots[slot as usize];
+        node.requested += &info.requests;
+        node.nonzero.milli_cpu += info.nonzero.milli_cpu;
+        node.nonzero.memory += info.nonzero.memory;
+        node.ports.extend(info.ports.iter().cloned());
+        node.pods.push(info.clone());
+        node.generation = self.snapshot.generation;
+        if let Some(group) = info.group.as_ref().filter(|_| !is_leaving(&info)) {
+            *self
+                .snapshot
+                .groups
+                .entry(group.clone())
+                .or_default()
+                .entry(slot)
+                .or_default() += 1;
+        }
+        self.pods.insert(
+            info.uid.clone(),
+            Counted {
+                slot,
+                info,
+                assumed,
+            },
+        );
+    }
+
+    fn uncount(&mut self, uid: &str) -> bool {
+        let Some(Counted { slot, info, .. }) = self.pods.remove(uid) else {
+            return false;
+        };
+        self.snapshot.generation += 1;
+        let node = &mut self.snapshot.slots[slot as usize];
+        node.requested -= &info.requests;
+        node.requested.extended.retain(|_, amount| *amount != 0);
+        node.nonzero.milli_cpu -= info.nonzero.milli_cpu;
+        node.nonzero.memory -= info.nonzero.memory;
+        for port in &info.ports {
+            if let Some(at) = node.ports.iter().position(|used| used == port) {
+                node.ports.swap_remove(at);
+            }
+        }
+        if let Some(at) = node.pods.iter().position(|pod| pod.uid == info.uid) {
+            node.pods.swap_remove(at);
+        }
+        node.generation = self.snapshot.generation;
+        if let Some(group) = info.group.as_ref().filter(|_| !is_leaving(&info)) {
+            self.ungroup(group, slot);
+        }
+        self.release(slot);
+        true
+    }
+
+    fn ungroup(&mut self, group: &Arc<str>, slot: u32) {
+        let Some(slots) = self.snapshot.groups.get_mut(group) else {
+            return;
+        };
+        if let Some(count) = slots.get_mut(&slot) {
+            *count -= 1;
+            if *count == 0 {
+                slots.remove(&slot);
+            }
+        }
+        if slots.is_empty() {
+            self.snapshot.groups.remove(group);
+        }
+    }
+
+    /// The slot of a node of this name, a new one if there is none.
+    fn slot_of(&mut self, name: &str) -> u32 {
+        if let Some(slot) = self.snapshot.by_name.get(name) {
+            return *slot;
+        }
+        let name: Arc<str> = name.into();
+        let slot = self.free.pop().unwrap_or(self.snapshot.slots.len() as u32);
+        let blank = blank(slot, name.clone());
+        match self.snapshot.slots.get_mut(slot as usize) {
+            Some(free) => *free = blank,
+            None => self.snapshot.slots.push(blank),
+        }
+        self.snapshot.by_name.insert(name, slot);
+        slot
+    }
+
+    /// Frees a slot that has neither a node nor pods.
+    fn release(&mut self, slot: u32) {
+        let info = &self.snapshot.slots[slot as usize];
+        if info.node.is_none()
+            && info.pods.is_empty()
+            && self.snapshot.by_name.remove(&info.name).is_some()
+        {
+            self.free.push(slot);
+        }
+    }
+
+    /// Zones are never freed: there are few.
+    fn zone_of(&mut self, of: &Node) -> u32 {
+        let zones = &mut self.snapshot.zones;
+        if zones.is_empty() {
+            zones.push("".into());
+        }
+        let Some(zone) = meta::label(&of.metadata, node::ZONE) else {
+            return 0;
+        };
+        let known = zones.iter().skip(1).position(|known| **known == *zone);
+        known.map_or_else(
+            || {
+                zones.push(zone.into());
+                zones.len() as u32 - 1
+            },
+            |index| index as u32 + 1,
+        )
+    }
+}
+
+/// A pod that is being deleted holds its resources until it is gone, but no longer counts for spreading.
+fn is_leaving(info: &PodInfo) -> bool {
+    meta::is_deleting(&info.pod.metadata)
+}
+
+fn blank(slot: u32, name: Arc<str>) -> NodeInfo {
+    NodeInfo {
+        name,
+        node: None,
+        slot,
+        allocatable: objects::Resources::default(),
+        requested: objects::Resources::default(),
+        nonzero: CpuMemory::default(),
+        ports: Vec::new(),
+        pods: Vec::new(),
+        zone: 0,
+        has_hostname: false,
+        unschedulable: false,
+        keeps_away: false,
+        discourages: false,
+        generation: 0,
+    }
+}

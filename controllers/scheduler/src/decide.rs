@@ -1,0 +1,195 @@
+//! The decision: where does this pod go, and if nowhere, why. Pure.
+//!
+//! Upstream: `pkg/scheduler/schedule_one.go` (`schedulePod`, `findNodesThatFitPod`, `prioritizeNodes`), with one
+//! difference: every node is looked at, however many there are, so the best one is found and not the best of a sample.
+
+use crate::diagnosis::{Diagnosis, PluginSet};
+use crate::plugin::{Check, Prepared};
+use crate::plugins::Table;
+use crate::snapshot::{PodInfo, Snapshot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What was decided about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes to this node.
+    Bind {
+        /// The node's name.
+        node: Arc<str>,
+        /// Its weighted scores; 0 if there was no other to compare it with.
+        score: i64,
+    },
+    /// No node will do, because …
+    Nobody(Diagnosis),
+}
+
+/// Decides where a pod goes. Among nodes that are equally good `seed` draws the lot.
+pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decision {
+    let feasible = match filter(table, pod, all) {
+        Ok(feasible) => feasible,
+        Err(diagnosis) => return Decision::Nobody(diagnosis),
+    };
+    let (slot, score) = match feasible[..] {
+        [one] => (one, 0),
+        _ => best(&feasible, &score(table, pod, all, &feasible), seed),
+    };
+    Decision::Bind {
+        node: all.slots[slot as usize].name.clone(),
+        score,
+    }
+}
+
+/// The slots of the nodes that the pod can be on, at least one.
+fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diagnosis> {
+    let mut checks: Vec<(usize, Check<'_>)> = Vec::with_capacity(table.filters.len());
+    for (index, filter) in table.filters.iter().enumerate() {
+        match filter.prepare(pod, all) {
+            Prepared::Skip => {}
+            Prepared::Check(check) => checks.push((index, check)),
+            Prepared::Never(reason) => {
+                let rejected_by = PluginSet::of(index);
+                let never = Some(reason.into_owned());
+                return Err(Diagnosis {
+                    nodes: all.len(),
+                    never,
+                    rejected_by,
+                    ..Diagnosis::default()
+                });
+            }
+        }
+    }
+
+    let mut feasible = Vec::with_capacity(all.len());
+    // How often each reason of each check was given, and by how many nodes that may yet do.
+    let mut tallies: Vec<Vec<u32>> = checks
+        .iter()
+        .map(|(_, check)| vec![0; check.reasons.len()])
+        .collect();
+    let mut rejected_by = PluginSet::default();
+    let mut resolvable = Vec::new();
+    let mut asked = 0;
+    let mut ask = |slot: u32| {
+        let Some((info, node)) = all.at(slot) else {
+            return;
+        };
+        asked += 1;
+        for ((index, check), tally) in checks.iter().zip(&mut tallies) {
+            let verdict = (check.judge)(info, node);
+            if verdict.reasons == 0 {
+                continue;
+            }
+            for (bit, count) in tally.iter_mut().enumerate() {
+                *count += (verdict.reasons >> bit & 1) as u32;
+            }
+            rejected_by.insert(*index);
+            if verdict.resolvable {
+                resolvable.push(slot);
+            }
+            return;
+        }
+        feasible.push(slot);
+    };
+
+    let named: Vec<&(usize, Check<'_>)> = checks
+        .iter()
+        .filter(|(_, check)| check.only.is_some())
+        .collect();
+    if let Some((_, first)) = named.first() {
+        let names = first.only.iter().flatten().copied();
+        let all_name = |name: &&str| {
+            named
+                .iter()
+                .all(|(_, check)| check.only.iter().flatten().any(|n| n == name))
+        };
+        names
+            .filter(all_name)
+            .filter_map(|name| all.by_name.get(name))
+            .for_each(|slot| ask(*slot));
+    } else {
+        (0..all.slots.len() as u32).for_each(&mut ask);
+    }
+    if !feasible.is_empty() {
+        return Ok(feasible);
+    }
+
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for ((_, check), tally) in checks.iter().zip(&tallies) {
+        for (reason, count) in check
+            .reasons
+            .iter()
+            .zip(tally)
+            .filter(|(_, count)| **count > 0)
+        {
+            *reasons.entry(reason.to_string()).or_default() += *count as usize;
+        }
+    }
+    if asked < all.len() {
+        let mut names: Vec<&str> = named
+            .iter()
+            .map(|(index, _)| table.filters[*index].name())
+            .collect();
+        names.sort_unstable();
+        reasons.insert(
+            format!("node(s) didn't satisfy plugin(s) [{}]", names.join(" ")),
+            all.len() - asked,
+        );
+        named
+            .iter()
+            .for_each(|(index, _)| rejected_by.insert(*index));
+    }
+    Err(Diagnosis {
+        nodes: all.len(),
+        never: None,
+        reasons,
+        rejected_by,
+        resolvable,
+    })
+}
+
+/// The weighted sums of the scores of these slots.
+fn score(table: &Table, pod: &PodInfo, all: &Snapshot, feasible: &[u32]) -> Vec<i64> {
+    let mut totals = vec![0; feasible.len()];
+    let mut scores = vec![0; feasible.len()];
+    for (plugin, weight) in &table.scores {
+        let Some(scorer) = plugin.prepare(pod, all, feasible) else {
+            continue;
+        };
+        for (score, (info, node)) in scores
+            .iter_mut()
+            .zip(feasible.iter().filter_map(|slot| all.at(*slot)))
+        {
+            *score = (scorer.score)(info, node);
+        }
+        scorer.normalise.apply(&mut scores);
+        for (total, score) in totals.iter_mut().zip(&scores) {
+            *total += weight * score;
+        }
+    }
+    totals
+}
+
+/// The slot with the highest score; among several each has the same chance.
+fn best(feasible: &[u32], totals: &[i64], seed: u64) -> (u32, i64) {
+    let most = totals.iter().copied().max().unwrap_or(0);
+    let count = totals.iter().filter(|total| **total == most).count();
+    // The high half of the product is below `count`, evenly (Lemire).
+    let lot = (u128::from(spread(seed)) * count as u128 >> 64) as usize;
+    let mut tied = feasible
+        .iter()
+        .zip(totals)
+        .filter(|(_, total)| **total == most);
+    let slot = tied.nth(lot).map_or(0, |(slot, _)| *slot);
+    (slot, most)
+}
+
+/// Splitmix64: neighbouring seeds give unrelated numbers.
+fn spread(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
+
+#[cfg(test)]
+mod tests;

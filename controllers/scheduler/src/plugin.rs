@@ -1,0 +1,185 @@
+//! What a plugin is.
+//!
+//! A plugin prepares once a pod and answers once a node. What upstream's PreFilter and PreScore put into a
+//! `CycleState`, the closure that answers has captured, typed. A plugin with nothing to say about a pod says so
+//! when it prepares and is not asked again (upstream's `Skip`).
+
+use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use k8s_openapi::api::core::v1::Node;
+use std::borrow::Cow;
+use std::ops::{BitOr, BitOrAssign};
+
+/// Says which nodes a pod can be on.
+pub trait Filter: Send + Sync {
+    /// Upstream's name of the plugin.
+    fn name(&self) -> &'static str;
+
+    /// Which changes of the cluster can make it take back a rejection (upstream: `EventsToRegister`).
+    fn wakes(&self) -> Events;
+
+    /// Looks at the pod.
+    fn prepare<'a>(&self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a>;
+}
+
+/// What a filter has to say about a pod, before any node is looked at.
+pub enum Prepared<'a> {
+    /// Every node will do.
+    Skip,
+    /// No node will do, for this reason.
+    Never(Cow<'static, str>),
+    /// It has to be asked for each node.
+    Check(Check<'a>),
+}
+
+/// A filter that looked at a pod.
+pub struct Check<'a> {
+    /// The texts that the bits of [`Verdict::reasons`] stand for.
+    pub reasons: Vec<Cow<'static, str>>,
+    /// If there, only the nodes of these names can pass; the others are not asked about.
+    pub only: Option<Vec<&'a str>>,
+    /// Judges a node. Called in the hot loop: it should not allocate.
+    pub judge: Box<dyn Fn(&NodeInfo, &Node) -> Verdict + 'a>,
+}
+
+/// What a filter says about a pod on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// A bit for each reason against it; none: the pod can be there.
+    pub reasons: u64,
+    /// Whether the node may do once other pods have left it. Upstream calls the opposite
+    /// `UnschedulableAndUnresolvable`.
+    pub resolvable: bool,
+}
+
+impl Verdict {
+    /// The pod can be there.
+    pub const FITS: Self = Self {
+        reasons: 0,
+        resolvable: true,
+    };
+
+    /// The first reason if `rejects`, and no pod's leaving would change that.
+    pub fn unless(rejects: bool) -> Self {
+        Self {
+            reasons: u64::from(rejects),
+            resolvable: !rejects,
+        }
+    }
+}
+
+/// Says which of the nodes that passed is better.
+pub trait Score: Send + Sync {
+    /// Upstream's name of the plugin.
+    fn name(&self) -> &'static str;
+
+    /// Looks at the pod and at the slots of the nodes that passed; none: all nodes are alike to it.
+    fn prepare<'a>(
+        &self,
+        pod: &'a PodInfo,
+        all: &'a Snapshot,
+        feasible: &[u32],
+    ) -> Option<Scorer<'a>>;
+}
+
+/// A score that looked at a pod.
+pub struct Scorer<'a> {
+    /// How raw scores become 0–100.
+    pub normalise: Normalise,
+    /// The raw score of a node, not negative. Called in the hot loop: it should not allocate.
+    pub score: Box<dyn Fn(&NodeInfo, &Node) -> i64 + 'a>,
+}
+
+/// How the raw scores of all nodes become 0–100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalise {
+    /// They are that already.
+    AsIs,
+    /// The highest becomes 100 (`helper/normalize_score.go`).
+    Most,
+    /// The highest becomes 0; if all are 0, all become 100.
+    Least,
+    /// 100·(max + min − score)/max (`podtopologyspread/scoring.go`).
+    Spread,
+}
+
+impl Normalise {
+    /// Puts the scores of all nodes on the scale.
+    pub fn apply(self, scores: &mut [i64]) {
+        let max = scores.iter().copied().max().unwrap_or(0);
+        match self {
+            Self::AsIs => {}
+            Self::Most if max == 0 => {}
+            Self::Least | Self::Spread if max == 0 => scores.fill(100),
+            Self::Most => scores
+                .iter_mut()
+                .for_each(|score| *score = 100 * *score / max),
+            Self::Least => scores
+                .iter_mut()
+                .for_each(|score| *score = 100 - 100 * *score / max),
+            Self::Spread => {
+                let min = scores.iter().copied().min().unwrap_or(0);
+                scores
+                    .iter_mut()
+                    .for_each(|score| *score = 100 * (max + min - *score) / max);
+            }
+        }
+    }
+}
+
+/// A set of kinds of changes of the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Events(u16);
+
+impl Events {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// A node appeared.
+    pub const NODE_ADD: Self = Self(1);
+    /// A node's labels changed.
+    pub const NODE_LABEL: Self = Self(1 << 1);
+    /// A node's taints changed, or it was cordoned or uncordoned.
+    pub const NODE_TAINT: Self = Self(1 << 2);
+    /// A node offers other amounts.
+    pub const NODE_ALLOCATABLE: Self = Self(1 << 3);
+    /// A pod came to a node.
+    pub const POD_ADD: Self = Self(1 << 4);
+    /// A pod on a node changed its labels.
+    pub const POD_LABEL: Self = Self(1 << 5);
+    /// A pod left its node, or needs less there.
+    pub const POD_DELETE: Self = Self(1 << 6);
+    /// The waiting pod itself was changed.
+    pub const POD_UPDATE: Self = Self(1 << 7);
+    /// Whatever happens.
+    pub const ANY: Self = Self((1 << Self::KINDS) - 1);
+    /// How many kinds there are.
+    pub const KINDS: usize = 8;
+
+    /// Whether nothing is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the two have something in common.
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The kinds in it as numbers below [`Self::KINDS`].
+    pub fn kinds(self) -> impl Iterator<Item = usize> {
+        (0..Self::KINDS).filter(move |kind| self.0 >> kind & 1 == 1)
+    }
+}
+
+impl BitOr for Events {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Events {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}

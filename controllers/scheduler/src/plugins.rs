@@ -1,0 +1,57 @@
+//! The table of plugins: what filters, in which order, and what scores, with which weight.
+//!
+//! Upstream: `pkg/scheduler/apis/config/v1/default_plugins.go`. The first filter that rejects a node gives the
+//! reason, so the order can be seen in `FailedScheduling` events.
+
+mod balanced_allocation;
+mod node_affinity;
+mod node_name;
+mod node_ports;
+mod node_unschedulable;
+mod resources_fit;
+mod scheduling_gates;
+mod taint_toleration;
+mod topology_spread;
+
+pub use balanced_allocation::BalancedAllocation;
+pub use node_affinity::NodeAffinity;
+pub use node_name::NodeName;
+pub use node_ports::NodePorts;
+pub use node_unschedulable::NodeUnschedulable;
+pub use resources_fit::ResourcesFit;
+pub use scheduling_gates::is_gated;
+pub use taint_toleration::TaintToleration;
+pub use topology_spread::TopologySpread;
+
+use crate::plugin::{Filter, Score};
+
+/// The plugins of a scheduler.
+pub struct Table {
+    /// Asked in this order; at most 32.
+    pub filters: Vec<Box<dyn Filter>>,
+    /// Each with its weight.
+    pub scores: Vec<(Box<dyn Score>, i64)>,
+}
+
+/// Upstream's default profile, as far as it is here.
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            filters: vec![
+                Box::new(NodeUnschedulable),
+                Box::new(NodeName),
+                Box::new(TaintToleration),
+                Box::new(NodeAffinity),
+                Box::new(NodePorts),
+                Box::new(ResourcesFit),
+            ],
+            scores: vec![
+                (Box::new(TaintToleration), 3),
+                (Box::new(NodeAffinity), 2),
+                (Box::new(ResourcesFit), 1),
+                (Box::new(TopologySpread), 2),
+                (Box::new(BalancedAllocation), 1),
+            ],
+        }
+    }
+}

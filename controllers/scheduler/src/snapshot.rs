@@ -1,0 +1,186 @@
+//! The cluster as a decision sees it: nodes with what is left on them.
+//!
+//! There is one snapshot; [`crate::cluster`] keeps it up to date, change by change, and a decision borrows it.
+//! Nothing is copied for a pod (upstream: `pkg/scheduler/backend/cache/snapshot.go`, `framework/types.go`).
+
+use ahash::AHashMap;
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use objects::{Resources, meta, node, pod, resources};
+use std::sync::{Arc, LazyLock};
+
+/// A pod with all that decisions ask of it, computed once.
+#[derive(Clone, Debug)]
+pub struct PodInfo {
+    /// The pod as it was last seen.
+    pub pod: Arc<Pod>,
+    /// Which incarnation it is.
+    pub uid: Arc<str>,
+    /// `spec.priority`, 0 without one.
+    pub priority: i32,
+    /// What the pod reserves on its node.
+    pub requests: Resources,
+    /// CPU and memory that it counts with in scores, where a container without a request has a default.
+    pub nonzero: CpuMemory,
+    /// The host ports that it takes.
+    pub ports: Vec<HostPort>,
+    /// UID of the controller whose pods are to be spread; none for kinds that upstream does not spread by default
+    /// (`framework/plugins/helper/spread.go`).
+    pub group: Option<Arc<str>>,
+}
+
+/// CPU in thousandths of a core and memory in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuMemory {
+    /// Thousandths of a core.
+    pub milli_cpu: i64,
+    /// Bytes.
+    pub memory: i64,
+}
+
+/// A port of a node that a pod takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// The node's address; `0.0.0.0` for all.
+    pub ip: Box<str>,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Box<str>,
+    /// The port's number.
+    pub port: i32,
+}
+
+/// A node with what is reserved on it.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// None while pods name a node that was not seen yet, or is gone already.
+    pub node: Option<Arc<Node>>,
+    /// Its place in [`Snapshot::slots`], the same as long as it exists.
+    pub slot: u32,
+    /// What the node offers to pods.
+    pub allocatable: Resources,
+    /// The sum of what its pods reserve; `pods` is their number.
+    pub requested: Resources,
+    /// The sum of what its pods count with in scores.
+    pub nonzero: CpuMemory,
+    /// The host ports in use.
+    pub ports: Vec<HostPort>,
+    /// The pods on it, assumed ones too.
+    pub pods: Vec<Arc<PodInfo>>,
+    /// Which zone it is in, as an index; 0 without one.
+    pub zone: u32,
+    /// Whether it has the label `kubernetes.io/hostname`.
+    pub has_hostname: bool,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Whether it has a taint that can keep pods away.
+    pub keeps_away: bool,
+    /// Whether it has a `PreferNoSchedule` taint.
+    pub discourages: bool,
+    /// The snapshot's generation at its last change.
+    pub generation: u64,
+}
+
+/// All nodes. Read only; [`crate::cluster::Cluster`] changes it.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub(crate) slots: Vec<NodeInfo>,
+    pub(crate) by_name: AHashMap<Arc<str>, u32>,
+    /// How many slots hold a node that exists.
+    pub(crate) len: usize,
+    /// How many of those have a `PreferNoSchedule` taint.
+    pub(crate) discouraging: usize,
+    /// Names of zones by index; the first stands for none.
+    pub(crate) zones: Vec<Arc<str>>,
+    /// By controller UID: how many of its living pods are in which slot.
+    pub(crate) groups: AHashMap<Arc<str>, AHashMap<u32, u32>>,
+    pub(crate) generation: u64,
+}
+
+impl PodInfo {
+    /// Computes what decisions ask of a pod.
+    pub fn of(pod: Arc<Pod>) -> Self {
+        let spec = pod.spec.as_ref().unwrap_or(&EMPTY);
+        let nonzero = resources::nonzero(spec);
+        let ports = pod::host_ports(&pod).into_iter();
+        let ports = ports.map(|(ip, protocol, port)| HostPort {
+            ip: ip.into(),
+            protocol: protocol.into(),
+            port,
+        });
+        let spread = ["ReplicaSet", "ReplicationController", "StatefulSet"];
+        Self {
+            uid: meta::uid(&pod.metadata).into(),
+            priority: spec.priority.unwrap_or(0),
+            requests: resources::pod_requests(spec),
+            nonzero: CpuMemory {
+                milli_cpu: nonzero.milli_cpu,
+                memory: nonzero.memory,
+            },
+            ports: ports.collect(),
+            group: meta::controller_of(&pod.metadata)
+                .filter(|owner| spread.contains(&owner.kind.as_str()))
+                .map(|owner| owner.uid.as_str().into()),
+            pod,
+        }
+    }
+
+    /// The pod's spec.
+    pub fn spec(&self) -> &PodSpec {
+        self.pod.spec.as_ref().unwrap_or(&EMPTY)
+    }
+
+    /// The node that it is bound to.
+    pub fn node_name(&self) -> Option<&str> {
+        pod::node_name(&self.pod)
+    }
+}
+
+static EMPTY: LazyLock<PodSpec> = LazyLock::new(PodSpec::default);
+
+impl HostPort {
+    /// Whether two pods cannot have these ports on one node.
+    pub fn conflicts(&self, other: &Self) -> bool {
+        pod::host_port_conflicts(self.parts(), other.parts())
+    }
+
+    fn parts(&self) -> (&str, &str, i32) {
+        (&self.ip, &self.protocol, self.port)
+    }
+}
+
+impl Snapshot {
+    /// The number of nodes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All nodes with the object they are made from.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeInfo, &Node)> {
+        self.slots
+            .iter()
+            .filter_map(|info| Some((info, info.node.as_deref()?)))
+    }
+
+    /// The node of this name.
+    pub fn get(&self, name: &str) -> Option<(&NodeInfo, &Node)> {
+        let info = &self.slots[*self.by_name.get(name)? as usize];
+        Some((info, info.node.as_deref()?))
+    }
+
+    /// The node in a slot, if there is one.
+    pub fn at(&self, slot: u32) -> Option<(&NodeInfo, &Node)> {
+        let info = self.slots.get(slot as usize)?;
+        Some((info, info.node.as_deref()?))
+    }
+}
+
+/// The taints of a node, of the effects that the scheduler looks at.
+pub(crate) fn has_effect(of: &Node, effect: impl Fn(&str) -> bool) -> bool {
+    node::taints(of).iter().any(|taint| effect(&taint.effect))
+}
