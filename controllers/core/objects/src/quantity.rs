@@ -205,75 +205,39 @@ fn suffix_of(suffix: &str) -> Option<(Format, i32, u32)> {
 
 /// `whole.fraction × 10^decimal × 2^binary` in nano-units, rounded up and held at the end of the range.
 fn scale(whole: &str, fraction: &str, decimal: i32, binary: u32) -> i128 {
-    // Digit by digit; `position` is the power of ten (in nano-units) of the digit at hand. Digits below one nano-unit
-    // can matter after the multiplication by 2^binary, so nine more places are kept, and a flag for the rest.
-    const GUARD: i64 = 9;
-    let mut amount: i128 = 0;
-    let mut rest = false;
-    let mut position = 9 + GUARD + i64::from(decimal) + whole.len() as i64;
-    for digit in whole
-        .bytes()
-        .chain(fraction.bytes())
-        .map(|b| i128::from(b - b'0'))
-    {
-        position -= 1;
-        if digit == 0 {
-            continue;
-        }
-        if position < 0 {
-            rest = true;
-            continue;
-        }
-        let unit = u32::try_from(position)
-            .ok()
-            .and_then(|position| 10_i128.checked_pow(position));
-        match unit
-            .and_then(|unit| unit.checked_mul(digit))
-            .and_then(|part| amount.checked_add(part))
-        {
-            Some(sum) => amount = sum,
-            None => return scale_large(whole, fraction, decimal, binary),
-        }
-    }
-    let guard = 10_i128.pow(GUARD as u32);
-    match amount.checked_mul(1 << binary) {
-        Some(amount) => round_away(amount, guard) + i128::from(rest && amount % guard == 0),
-        None => scale_large(whole, fraction, decimal, binary),
-    }
+    // Digits below one nano-unit can matter after the multiplication by 2^binary, so nine more places are kept, unless
+    // the amount is so large that they would not fit.
+    scale_with(9, whole, fraction, decimal, binary)
+        .or_else(|| scale_with(0, whole, fraction, decimal, binary))
+        .unwrap_or(i128::MAX)
 }
 
-/// The same without guard digits, for amounts so large that those would not fit.
-fn scale_large(whole: &str, fraction: &str, decimal: i32, binary: u32) -> i128 {
+/// The same with some guard places; nothing if it does not fit.
+fn scale_with(guard: u32, whole: &str, fraction: &str, decimal: i32, binary: u32) -> Option<i128> {
     let mut amount: i128 = 0;
     let mut rest = false;
-    let mut position = 9 + i64::from(decimal) + whole.len() as i64;
+    // The power of ten of the digit at hand, counted from the last guard place.
+    let mut position = i64::from(guard) + 9 + i64::from(decimal) + whole.len() as i64;
     for digit in whole
         .bytes()
         .chain(fraction.bytes())
         .map(|b| i128::from(b - b'0'))
     {
         position -= 1;
-        if digit == 0 {
-            continue;
-        }
-        if position < 0 {
-            rest = true;
-            continue;
-        }
-        let unit = u32::try_from(position)
-            .ok()
-            .and_then(|position| 10_i128.checked_pow(position));
-        match unit
-            .and_then(|unit| unit.checked_mul(digit))
-            .and_then(|part| amount.checked_add(part))
-        {
-            Some(sum) => amount = sum,
-            None => return i128::MAX,
+        match u32::try_from(position) {
+            _ if digit == 0 => {}
+            Ok(position) => {
+                amount = 10_i128
+                    .checked_pow(position)?
+                    .checked_mul(digit)?
+                    .checked_add(amount)?
+            }
+            Err(_) if position < 0 => rest = true,
+            Err(_) => return None,
         }
     }
-    amount
-        .saturating_add(i128::from(rest))
-        .saturating_mul(1 << binary)
+    let (amount, unit) = (amount.checked_mul(1 << binary)?, 10_i128.pow(guard));
+    round_away(amount, unit).checked_add(i128::from(rest && amount % unit == 0))
 }
 
 /// The canonical form: no fraction, the largest suffix that keeps the amount exact.

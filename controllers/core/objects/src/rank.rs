@@ -103,9 +103,12 @@ fn compare(a: &Key<'_>, b: &Key<'_>) -> Ordering {
         // 6. Ready for a shorter time first, in powers of two (an unknown time is the shortest); in one such bucket
         //    the UID decides, so that no age is preferred beyond its magnitude (KEP-2185).
         .then(a.ready_bucket.cmp(&b.ready_bucket))
-        .then_with(|| match a_ready_since == b_ready_since {
-            true => Ordering::Equal,
-            false => a.same_ready_time.cmp(b.same_ready_time),
+        .then_with(|| {
+            if a_ready_since == b_ready_since {
+                Ordering::Equal
+            } else {
+                a.same_ready_time.cmp(b.same_ready_time)
+            }
         })
         // 7. More restarts first: of regular containers, then of sidecars.
         .then(b.restarts.cmp(&a.restarts))

@@ -70,18 +70,29 @@ type Amounts<'a> = BTreeMap<&'a str, Quantity>;
 /// init container needs beside the sidecars started before it, whichever is more; pod-level requests (KEP-2837) take
 /// the place of that; overhead comes on top. `pods` is 1.
 pub fn pod_requests(spec: &PodSpec) -> Resources {
-    total(spec, |_| &[])
+    Resources {
+        pods: 1,
+        ..resources(&total(spec, &[]))
+    }
 }
 
 /// The same for scores, where a container without a request for CPU or memory counts with a default
-/// ([`DEFAULT_MILLI_CPU`], [`DEFAULT_MEMORY`]), so that pods without requests spread as well. A pod-level request
-/// makes the default for its resource needless.
+/// ([`DEFAULT_MILLI_CPU`], [`DEFAULT_MEMORY`]), so that pods without requests spread as well. A pod with pod-level
+/// requests needs the default only for what neither it nor any of its containers asks for.
 pub fn nonzero(spec: &PodSpec) -> Resources {
-    const DEFAULTS: [(&str, Quantity); 2] = [
+    let mut defaults = vec![
         ("cpu", Quantity::from_milli(DEFAULT_MILLI_CPU)),
         ("memory", Quantity::from_bytes(DEFAULT_MEMORY)),
     ];
-    total(spec, |_| &DEFAULTS)
+    // framework/types.go getNonMissingContainerRequests
+    if pod_level(spec).next().is_some() {
+        let asked = total(spec, &[]);
+        defaults.retain(|(name, _)| !asked.contains_key(name));
+    }
+    Resources {
+        pods: 1,
+        ..resources(&total(spec, &defaults))
+    }
 }
 
 /// What a node offers to pods.
@@ -95,27 +106,26 @@ pub fn allocatable(node: &Node) -> Resources {
     resources(&amounts)
 }
 
-fn total<'a>(
-    spec: &'a PodSpec,
-    defaults: impl Fn(&'a PodSpec) -> &'static [(&'static str, Quantity)],
-) -> Resources {
-    let defaults = defaults(spec);
-    let mut amounts = aggregate(spec, defaults);
-    let pod_level = spec
+/// The pod-level requests for what may be requested there (helpers.go `IsSupportedPodLevelResource`).
+fn pod_level(spec: &PodSpec) -> impl Iterator<Item = (&String, &ApiQuantity)> {
+    let requests = spec
         .resources
         .as_ref()
         .and_then(|resources| resources.requests.as_ref());
-    for (name, quantity) in pod_level.into_iter().flatten() {
-        let supported = matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-");
-        if let (true, Ok(quantity)) = (supported, Quantity::try_from(quantity)) {
+    requests.into_iter().flatten().filter(|(name, _)| {
+        matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-")
+    })
+}
+
+fn total<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amounts<'a> {
+    let mut amounts = aggregate(spec, defaults);
+    for (name, quantity) in pod_level(spec) {
+        if let Ok(quantity) = Quantity::try_from(quantity) {
             amounts.insert(name, quantity);
         }
     }
     add(&mut amounts, spec.overhead.as_ref());
-    Resources {
-        pods: 1,
-        ..resources(&amounts)
-    }
+    amounts
 }
 
 /// helpers.go `AggregateContainerRequests`

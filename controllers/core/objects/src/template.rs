@@ -8,6 +8,7 @@
 //! found by comparing templates. So the hash here is over canonical JSON, and the same canon decides equality.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
@@ -111,6 +112,15 @@ const EMPTY_IS_ABSENT: [&str; 11] = [
     "resources",
     "volumeAttributes",
 ];
+/// Maps from names to texts, whose keys are users' words and mean nothing here.
+const TEXT_MAPS: [&str; 6] = [
+    "annotations",
+    "labels",
+    "matchLabels",
+    "nodeSelector",
+    "options",
+    "volumeAttributes",
+];
 /// Maps of quantities, and single ones.
 const QUANTITY_MAPS: [&str; 3] = ["limits", "overhead", "requests"];
 const QUANTITIES: [&str; 2] = ["divisor", "sizeLimit"];
@@ -154,13 +164,20 @@ fn write_field(key: &str, value: &Value, out: &mut String) {
                 .map(|(name, amount)| (name.clone(), normal_quantity(amount)));
             write_value(&Value::Object(amounts.collect()), out);
         }
+        Value::Object(texts) if TEXT_MAPS.contains(&key) => {
+            let sorted: BTreeMap<_, _> = texts.iter().collect();
+            out.push('{');
+            for (name, text) in sorted {
+                let _ = write!(out, "{}:{text},", Value::from(name.as_str()));
+            }
+            out.push('}');
+        }
         Value::String(_) if QUANTITIES.contains(&key) => write_value(&normal_quantity(value), out),
         _ => write_value(value, out),
     }
 }
 
-/// The same text for the same amount. A value that is no quantity stays as it is: labels and the like may bear these
-/// names too.
+/// The same text for the same amount. A value that is no quantity stays as it is.
 fn normal_quantity(value: &Value) -> Value {
     match value
         .as_str()

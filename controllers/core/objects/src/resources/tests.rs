@@ -1,0 +1,188 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Node, PodSpec};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn container(requests: Value) -> Value {
+    json!({"name": "c", "resources": {"requests": requests}})
+}
+
+fn sidecar(requests: Value) -> Value {
+    let mut container = container(requests);
+    container["restartPolicy"] = json!("Always");
+    container
+}
+
+fn spec(containers: Value, init: Value, more: Value) -> PodSpec {
+    let mut spec = json!({"containers": containers, "initContainers": init});
+    spec.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    serde_json::from_value(spec).unwrap()
+}
+
+fn cpu(value: &str) -> Value {
+    json!({"cpu": value})
+}
+
+#[test]
+fn containers_add_up_and_init_containers_take_turns() {
+    for (containers, init, expected) in [
+        (vec![cpu("100m"), cpu("1")], vec![], 1100),
+        (
+            vec![cpu("100m")],
+            vec![container(cpu("1")), container(cpu("2"))],
+            2000,
+        ),
+        (
+            vec![cpu("3")],
+            vec![container(cpu("1")), container(cpu("2"))],
+            3000,
+        ),
+        // a sidecar runs beside the containers …
+        (vec![cpu("1")], vec![sidecar(cpu("500m"))], 1500),
+        // … and beside the init containers that come after it, not those before
+        (
+            vec![cpu("1")],
+            vec![sidecar(cpu("1")), container(cpu("5"))],
+            6000,
+        ),
+        (
+            vec![cpu("1")],
+            vec![container(cpu("5")), sidecar(cpu("1"))],
+            5000,
+        ),
+        (
+            vec![cpu("1")],
+            vec![sidecar(cpu("1")), container(cpu("2")), sidecar(cpu("3"))],
+            5000,
+        ),
+        // rounded once, at the end
+        (vec![cpu("100u"), cpu("100u")], vec![], 1),
+    ] {
+        let containers: Vec<_> = containers.into_iter().map(container).collect();
+        let spec = spec(json!(containers), json!(init), json!({}));
+        assert_eq!(pod_requests(&spec).milli_cpu, expected, "{spec:?}");
+    }
+}
+
+#[test]
+fn pod_level_requests_replace_and_overhead_adds() {
+    let containers = json!([container(
+        json!({"cpu": "1", "memory": "1Gi", "example.com/gpu": "2"})
+    )]);
+    let spec = spec(
+        containers,
+        json!([]),
+        json!({
+            "resources": {"requests": {"cpu": "3", "example.com/gpu": "9"}},
+            "overhead": {"cpu": "250m", "memory": "1Mi"},
+        }),
+    );
+    let expected = Resources {
+        milli_cpu: 3250,
+        memory: (1 << 30) + (1 << 20),
+        pods: 1,
+        extended: BTreeMap::from([("example.com/gpu".to_owned(), 2)]),
+        ..Resources::default()
+    };
+    assert_eq!(pod_requests(&spec), expected);
+}
+
+#[test]
+fn scores_count_containers_without_requests() {
+    let none = || container(json!({}));
+    let zero = container(json!({"cpu": "0", "memory": "0"}));
+    let pod_level = |requests: Value| json!({"resources": {"requests": requests}});
+    for (containers, init, more, expected) in [
+        (
+            json!([none(), none()]),
+            json!([]),
+            json!({}),
+            (200, 2 * DEFAULT_MEMORY),
+        ),
+        (
+            json!([container(cpu("1"))]),
+            json!([]),
+            json!({}),
+            (1000, DEFAULT_MEMORY),
+        ),
+        (json!([zero]), json!([]), json!({}), (0, 0)), // zero is a request
+        (
+            json!([none()]),
+            json!([sidecar(json!({}))]),
+            json!({}),
+            (200, 2 * DEFAULT_MEMORY),
+        ),
+        (
+            json!([none()]),
+            json!([none()]),
+            json!({}),
+            (100, DEFAULT_MEMORY),
+        ),
+        (
+            json!([none(), none()]),
+            json!([]),
+            pod_level(cpu("1")),
+            (1000, 2 * DEFAULT_MEMORY),
+        ),
+        // with pod-level requests, what any container asks for makes the default needless for all
+        (
+            json!([container(json!({"memory": "1"})), none()]),
+            json!([]),
+            pod_level(cpu("1")),
+            (1000, 1),
+        ),
+    ] {
+        let got = nonzero(&spec(containers.clone(), init, more));
+        assert_eq!((got.milli_cpu, got.memory), expected, "{containers}");
+    }
+    assert_eq!(
+        pod_requests(&spec(json!([none()]), json!([]), json!({}))).milli_cpu,
+        0
+    );
+}
+
+#[test]
+fn a_node_offers_what_is_allocatable() {
+    let node: Node = serde_json::from_value(json!({"status": {"allocatable": {
+        "cpu": "3920m", "memory": "7Gi", "ephemeral-storage": "10G", "pods": "110",
+        "hugepages-2Mi": "4Mi", "example.com/gpu": "2", "unknown": "5",
+    }}}))
+    .unwrap();
+    let expected = Resources {
+        milli_cpu: 3920,
+        memory: 7 << 30,
+        ephemeral: 10_000_000_000,
+        pods: 110,
+        extended: BTreeMap::from([
+            ("example.com/gpu".to_owned(), 2),
+            ("hugepages-2Mi".to_owned(), 4 << 20),
+        ]),
+    };
+    assert_eq!(allocatable(&node), expected);
+    assert_eq!(allocatable(&Node::default()), Resources::default());
+}
+
+#[test]
+fn resources_are_added_and_taken_away() {
+    let gpu = |count| Resources {
+        milli_cpu: 100,
+        pods: 1,
+        extended: BTreeMap::from([("example.com/gpu".to_owned(), count)]),
+        ..Resources::default()
+    };
+    let mut used = Resources::default();
+    used += &gpu(2);
+    used += &gpu(3);
+    assert_eq!(
+        (used.milli_cpu, used.pods, used.extended["example.com/gpu"]),
+        (200, 2, 5)
+    );
+    used -= &gpu(2);
+    assert_eq!(used, gpu(3));
+}
