@@ -21,13 +21,13 @@ mod plan;
 
 pub use plan::topology::Shares;
 
+use ::plan::Plan;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::endpoint::{self, Pace};
 use objects::meta;
 use plan::topology;
-use ::plan::Plan;
 use runtime::{Caches, Change, Controller, Key, Moment, Queue, Watches};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -151,7 +151,10 @@ impl Controller for EndpointSliceController {
 
     fn watch(watches: &Watches<'_>) {
         watches.reads::<Pod>().index(BY_NODE, |pod| {
-            endpoint::node_name(pod).map(str::to_owned).into_iter().collect()
+            endpoint::node_name(pod)
+                .map(str::to_owned)
+                .into_iter()
+                .collect()
         });
         watches.reads::<EndpointSlice>().index(BY_SERVICE, |slice| {
             let namespace = meta::namespace(&slice.metadata);
@@ -176,9 +179,13 @@ impl Controller for EndpointSliceController {
         let key = Key::of(&service.metadata);
         let uid = meta::uid(&service.metadata);
         let slices = own_slices(caches, &key);
-        let versions = slices.iter().filter_map(|slice| meta::resource_version(&slice.metadata));
+        let versions = slices
+            .iter()
+            .filter_map(|slice| meta::resource_version(&slice.metadata));
         let stored = (slices.len(), versions.max().unwrap_or_default());
-        let wait = self.remember(&key, uid, |memory| memory.pace.wait(stored, moment.now, WRITE_GAP));
+        let wait = self.remember(&key, uid, |memory| {
+            memory.pace.wait(stored, moment.now, WRITE_GAP)
+        });
         if let Some(rest) = wait {
             return World::Resting(rest);
         }
@@ -194,7 +201,8 @@ impl Controller for EndpointSliceController {
         let (news, was_auto) = self.remember(&key, uid, |memory| {
             let version = service.metadata.resource_version.clone();
             (
-                std::mem::replace(&mut memory.version, version) != service.metadata.resource_version,
+                std::mem::replace(&mut memory.version, version)
+                    != service.metadata.resource_version,
                 std::mem::replace(&mut memory.was_auto, auto),
             )
         });

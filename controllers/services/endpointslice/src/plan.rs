@@ -63,7 +63,9 @@ fn slices(world: &Selecting) -> Plan {
         all.trigger = earlier(all.trigger, drafts.trigger);
     }
     let strange = world.slices.iter().filter(|slice| {
-        !families.iter().any(|family| family.as_str() == slice.address_type)
+        !families
+            .iter()
+            .any(|family| family.as_str() == slice.address_type)
     });
     all.delete.extend(strange.cloned());
     if !world.slices.iter().any(|slice| is_owned(slice, service)) {
@@ -95,7 +97,9 @@ fn family_drafts(world: &Selecting, family: Family) -> Drafts {
         let new = || bare(service, family, group.ports.clone());
         pack::pack(&mut drafts, &slices, group.endpoints, world, new);
     }
-    drafts.delete.extend(existing.into_values().flatten().cloned());
+    drafts
+        .delete
+        .extend(existing.into_values().flatten().cloned());
     if drafts.create.is_empty() && drafts.update.is_empty() && drafts.unchanged.is_empty() {
         drafts.create.push(bare(service, family, Vec::new()));
     }
@@ -137,15 +141,19 @@ fn prefer(world: &Selecting, family: Family, drafts: &mut Drafts) -> Option<Note
         }
     };
     let message = format!("{message}, addressType: {}", family.as_str());
-    Some(Note::new(&Reference::to(&*world.service), note_type, reason, message))
+    Some(Note::new(
+        &Reference::to(&*world.service),
+        note_type,
+        reason,
+        message,
+    ))
 }
 
 /// A slice to be made takes the place of one to be deleted: one write, and one thing to learn for each node
 /// (`reconciler.go finalize`). Empty ones are taken first, so that a placeholder stays what it is.
 fn reuse(drafts: &mut Drafts, service: &Service) {
-    let is_bare = |slice: &EndpointSlice| {
-        slice.ports.as_ref().is_none_or(Vec::is_empty) && count(slice) == 0
-    };
+    let is_bare =
+        |slice: &EndpointSlice| slice.ports.as_ref().is_none_or(Vec::is_empty) && count(slice) == 0;
     drafts.delete.sort_by_key(|slice| !is_bare(slice));
     let mut kept = Vec::new();
     for old in std::mem::take(&mut drafts.delete) {
@@ -166,7 +174,10 @@ fn reuse(drafts: &mut Drafts, service: &Service) {
 /// Updates that would change nothing, and creations for a Service that is on its way out: the garbage collector
 /// would have to run after them.
 fn drop_needless(drafts: &mut Drafts, world: &Selecting) {
-    let existing = world.slices.iter().map(|slice| (meta::name(&slice.metadata), &**slice));
+    let existing = world
+        .slices
+        .iter()
+        .map(|slice| (meta::name(&slice.metadata), &**slice));
     let existing: BTreeMap<_, _> = existing.collect();
     drafts.update.retain(|draft| {
         existing.get(meta::name(&draft.metadata)).is_none_or(|old| {
@@ -191,7 +202,11 @@ fn write(plan: &mut Plan, drafts: Drafts, world: &Selecting) {
         action.warning(&about, "FailedToUpdateEndpointSlices", message)
     };
     let base = format!("{}-", about.name);
-    let taken: BTreeSet<&str> = world.slices.iter().map(|s| meta::name(&s.metadata)).collect();
+    let taken: BTreeSet<&str> = world
+        .slices
+        .iter()
+        .map(|s| meta::name(&s.metadata))
+        .collect();
     let mut names = (0..)
         .map(|n| names::generate(&base, world.seed, n))
         .filter(|name| !taken.contains(name.as_str()));
@@ -203,7 +218,13 @@ fn write(plan: &mut Plan, drafts: Drafts, world: &Selecting) {
     let updates = drafts.update.into_iter();
     let updates = updates.map(|draft| warn(Action::replace(triggered(draft, drafts.trigger))));
     plan.then(updates.collect());
-    plan.then(drafts.delete.iter().map(|slice| warn(Action::delete(&**slice))).collect());
+    plan.then(
+        drafts
+            .delete
+            .iter()
+            .map(|slice| warn(Action::delete(&**slice)))
+            .collect(),
+    );
 }
 
 /// `utils.go addTriggerTimeAnnotation`
@@ -225,7 +246,11 @@ fn bare(service: &Service, family: Family, ports: Vec<EndpointPort>) -> Endpoint
         metadata: ObjectMeta {
             namespace: service.metadata.namespace.clone(),
             labels: Some(labels(service)),
-            owner_references: Some(vec![meta::owner_reference("v1", "Service", &service.metadata)]),
+            owner_references: Some(vec![meta::owner_reference(
+                "v1",
+                "Service",
+                &service.metadata,
+            )]),
             ..ObjectMeta::default()
         },
         address_type: family.as_str().to_owned(),
@@ -238,7 +263,10 @@ fn bare(service: &Service, family: Family, ports: Vec<EndpointPort>) -> Endpoint
 /// (`utils.go setEndpointSliceLabels`).
 fn labels(service: &Service) -> BTreeMap<String, String> {
     let mut labels = service.metadata.labels.clone().unwrap_or_default();
-    labels.insert(SERVICE_NAME_LABEL.into(), meta::name(&service.metadata).into());
+    labels.insert(
+        SERVICE_NAME_LABEL.into(),
+        meta::name(&service.metadata).into(),
+    );
     labels.insert(MANAGED_BY_LABEL.into(), MANAGED_BY.into());
     if endpoint::is_headless(service) {
         labels.insert(HEADLESS_LABEL.into(), String::new());
@@ -252,7 +280,9 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
 fn is_owned(slice: &EndpointSlice, service: &Service) -> bool {
     let owners = slice.metadata.owner_references.iter().flatten();
     let uid = meta::uid(&service.metadata);
-    owners.into_iter().any(|owner| owner.uid == uid && owner.kind == "Service")
+    owners
+        .into_iter()
+        .any(|owner| owner.uid == uid && owner.kind == "Service")
 }
 
 fn sorted(slices: &[Arc<EndpointSlice>]) -> Vec<&Arc<EndpointSlice>> {

@@ -46,7 +46,9 @@ pub(crate) fn groups(world: &Selecting, family: Family) -> BTreeMap<PortKey, Gro
         if addresses.is_empty() {
             continue;
         }
-        let zone = node.and_then(|node| topology::zone(node)).map(str::to_owned);
+        let zone = node
+            .and_then(|node| topology::zone(node))
+            .map(str::to_owned);
         let wanted = Wanted {
             endpoint: to_endpoint(pod, service, addresses, zone),
             since: endpoint::ready_since(pod),

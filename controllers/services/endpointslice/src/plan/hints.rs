@@ -40,7 +40,11 @@ pub(crate) fn any(slice: &EndpointSlice) -> bool {
 }
 
 pub(crate) fn is_ready(endpoint: &Endpoint) -> bool {
-    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true)
+    endpoint
+        .conditions
+        .as_ref()
+        .and_then(|conditions| conditions.ready)
+        == Some(true)
 }
 
 /// A hint that the endpoint is for one zone.

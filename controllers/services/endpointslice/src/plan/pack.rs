@@ -85,7 +85,8 @@ pub(crate) fn pack(
     }
 
     // A slice may stay empty only where it is the placeholder, and whether it is the whole family tells.
-    let (empty, unchanged): (Vec<_>, Vec<_>) = unchanged.into_iter().partition(|slice| count(slice) == 0);
+    let (empty, unchanged): (Vec<_>, Vec<_>) =
+        unchanged.into_iter().partition(|slice| count(slice) == 0);
     drafts.delete.extend(empty.into_iter().cloned());
     drafts.unchanged.extend(unchanged.into_iter().cloned());
     for slice in changing {

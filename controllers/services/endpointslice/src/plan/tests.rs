@@ -36,7 +36,8 @@ fn town_of(mut spec: Value) -> Town {
     }
     let node = |name: &str| {
         let meta = json!({"name": name, "labels": {"topology.kubernetes.io/zone": name[..1]}});
-        serde_json::from_value(json!({"apiVersion": "v1", "kind": "Node", "metadata": meta})).unwrap()
+        serde_json::from_value(json!({"apiVersion": "v1", "kind": "Node", "metadata": meta}))
+            .unwrap()
     };
     Town {
         service: serde_json::from_value(json!({
@@ -66,7 +67,10 @@ pub(crate) fn pod(number: usize, node: &str) -> Pod {
 }
 
 fn pod_with(number: usize, node: &str, port: i32, ready: bool) -> Pod {
-    let (ip4, ip6) = (format!("10.0.{}.{}", number / 250, number % 250), format!("fd00::{number:x}"));
+    let (ip4, ip6) = (
+        format!("10.0.{}.{}", number / 250, number % 250),
+        format!("fd00::{number:x}"),
+    );
     serde_json::from_value(json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -100,7 +104,12 @@ impl Town {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let nodes = self.nodes.iter().map(|node| (meta::name(&node.metadata).to_owned(), Arc::new(node.clone())));
+        let nodes = self.nodes.iter().map(|node| {
+            (
+                meta::name(&node.metadata).to_owned(),
+                Arc::new(node.clone()),
+            )
+        });
         plan(&World::Selecting(Box::new(Selecting {
             service: Arc::new(self.service.clone()),
             pods: self.pods.iter().cloned().map(Arc::new).collect(),
@@ -118,7 +127,8 @@ impl Town {
     pub(crate) fn carry_out(&mut self, plan: &Plan) {
         self.round += 1;
         for action in plan.actions() {
-            let named = |slice: &EndpointSlice| slice.metadata.name.as_ref() == Some(&action.on.name);
+            let named =
+                |slice: &EndpointSlice| slice.metadata.name.as_ref() == Some(&action.on.name);
             match &action.verb {
                 Verb::Create(object) => {
                     assert!(!self.slices.iter().any(named), "{} twice", action.on);
@@ -159,7 +169,9 @@ impl Town {
     }
 
     fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
-        self.slices.iter().flat_map(|slice| slice.endpoints.iter().flatten())
+        self.slices
+            .iter()
+            .flat_map(|slice| slice.endpoints.iter().flatten())
     }
 
     /// The number of endpoints of each slice, sorted.
@@ -172,10 +184,17 @@ impl Town {
 
 /// `create ×2, update ×1`
 fn kinds(plan: &Plan) -> String {
-    let count = |verb: &str| plan.actions().filter(|action| action.verb.name() == verb).count();
+    let count = |verb: &str| {
+        plan.actions()
+            .filter(|action| action.verb.name() == verb)
+            .count()
+    };
     let verbs = ["create", "update", "delete"].map(|verb| (verb, count(verb)));
     let parts = verbs.iter().filter(|(_, count)| *count > 0);
-    parts.map(|(verb, count)| format!("{verb} ×{count}")).collect::<Vec<_>>().join(", ")
+    parts
+        .map(|(verb, count)| format!("{verb} ×{count}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = Pod> {
@@ -209,7 +228,10 @@ fn a_slice_says_all_about_its_service_and_pods() {
                 "controller": true, "blockOwnerDeletion": true}])
     );
     assert_eq!(slice["addressType"], "IPv4");
-    assert_eq!(slice["ports"], json!([{"name": "http", "port": 8080, "protocol": "TCP"}]));
+    assert_eq!(
+        slice["ports"],
+        json!([{"name": "http", "port": 8080, "protocol": "TCP"}])
+    );
     assert_eq!(
         slice["endpoints"],
         json!([{
@@ -225,13 +247,23 @@ fn a_slice_says_all_about_its_service_and_pods() {
 #[test]
 fn a_service_without_pods_has_one_empty_slice_a_family() {
     for (spec, families) in [
-        (json!({"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"]}), vec!["IPv4"]),
-        (json!({"clusterIP": "None", "ipFamilies": ["IPv4", "IPv6"]}), vec!["IPv4", "IPv6"]),
+        (
+            json!({"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"]}),
+            vec!["IPv4"],
+        ),
+        (
+            json!({"clusterIP": "None", "ipFamilies": ["IPv4", "IPv6"]}),
+            vec!["IPv4", "IPv6"],
+        ),
         (json!({"clusterIP": "None"}), vec!["IPv4", "IPv6"]),
     ] {
         let mut town = town_of(spec);
         town.settle();
-        let types: Vec<&str> = town.slices.iter().map(|slice| slice.address_type.as_str()).collect();
+        let types: Vec<&str> = town
+            .slices
+            .iter()
+            .map(|slice| slice.address_type.as_str())
+            .collect();
         assert_eq!(types, families);
         assert_eq!(town.endpoints().count(), 0);
         // The first pod turns it into a real one, and the last one back.
@@ -285,7 +317,10 @@ fn headless_services_are_labelled_and_need_no_ports() {
     town.settle();
     town.pods.push(pod(1, "a1"));
     assert_eq!(town.settle(), "update ×1");
-    assert_eq!(meta::label(&town.slices[0].metadata, HEADLESS_LABEL), Some(""));
+    assert_eq!(
+        meta::label(&town.slices[0].metadata, HEADLESS_LABEL),
+        Some("")
+    );
     // The API server stores no ports as null.
     town.slices[0].ports = None;
     assert!(town.plan().is_empty());
@@ -313,7 +348,11 @@ fn a_pod_on_an_unknown_node_waits_for_the_node_unless_all_are_published() {
     let mut town = town().pods([pod(1, "gone"), pod(2, "a1"), pod(3, "")]);
     town.settle();
     assert_eq!(town.sizes(), [1]);
-    town.service.spec.as_mut().unwrap().publish_not_ready_addresses = Some(true);
+    town.service
+        .spec
+        .as_mut()
+        .unwrap()
+        .publish_not_ready_addresses = Some(true);
     town.settle();
     assert_eq!(town.sizes(), [3]);
 }
@@ -324,7 +363,10 @@ fn a_pod_that_changes_its_condition_stays_in_its_slice() {
     town.settle();
     town.pods[1] = pod_with(1, "a1", 8080, false);
     assert_eq!(town.settle(), "update ×1");
-    let ready: Vec<_> = town.endpoints().map(|endpoint| hints::is_ready(endpoint)).collect();
+    let ready: Vec<_> = town
+        .endpoints()
+        .map(|endpoint| hints::is_ready(endpoint))
+        .collect();
     assert_eq!(ready, [true, false, true]);
 }
 
@@ -335,13 +377,25 @@ fn the_trigger_time_is_that_of_the_change_made_known() {
     let mut town = town();
     town.pods.push(pod(5, "a1"));
     town.settle();
-    assert_eq!(trigger(&town.slices[0]), Some("2026-01-01T00:00:00Z"), "the Service is new");
+    assert_eq!(
+        trigger(&town.slices[0]),
+        Some("2026-01-01T00:00:00Z"),
+        "the Service is new"
+    );
     town.pods.extend([pod(8, "a1"), pod(7, "a1")]);
     town.settle();
-    assert_eq!(trigger(&town.slices[0]), Some("2026-01-01T00:01:07Z"), "the earlier of two pods");
+    assert_eq!(
+        trigger(&town.slices[0]),
+        Some("2026-01-01T00:01:07Z"),
+        "the earlier of two pods"
+    );
     town.pods[0] = pod_with(5, "a1", 8080, false);
     town.settle();
-    assert_eq!(trigger(&town.slices[0]), Some("2026-01-01T00:01:05Z"), "a pod lost its readiness");
+    assert_eq!(
+        trigger(&town.slices[0]),
+        Some("2026-01-01T00:01:05Z"),
+        "a pod lost its readiness"
+    );
     town.pods.remove(0);
     town.settle();
     assert_eq!(trigger(&town.slices[0]), None, "nothing became ready");
@@ -354,10 +408,22 @@ fn what_somebody_did_to_slices_is_put_right() {
     type Deed = fn(&mut Town);
     let deeds: [(&str, Deed, &str); 9] = [
         ("nothing", |_| (), ""),
-        ("emptied", |town| town.slices[0].endpoints = None, "update ×1"),
+        (
+            "emptied",
+            |town| town.slices[0].endpoints = None,
+            "update ×1",
+        ),
         ("deleted", |town| town.slices.clear(), "create ×1"),
-        ("relabelled", |town| town.slices[0].metadata.labels = None, "update ×1"),
-        ("other ports", |town| town.slices[0].ports.as_mut().unwrap()[0].port = Some(1), "update ×1"),
+        (
+            "relabelled",
+            |town| town.slices[0].metadata.labels = None,
+            "update ×1",
+        ),
+        (
+            "other ports",
+            |town| town.slices[0].ports.as_mut().unwrap()[0].port = Some(1),
+            "update ×1",
+        ),
         (
             "condition edited",
             |town| town.slices[0].endpoints.as_mut().unwrap()[0].conditions = None,
@@ -419,18 +485,73 @@ fn services_of_others_are_left_alone() {
 #[test]
 fn endpoints_are_packed_with_the_fewest_changes() {
     let cases: [(&str, Vec<usize>, Vec<usize>, &str, Vec<usize>); 9] = [
-        ("first", vec![], (0..10).collect(), "create ×2, update ×1", vec![2, 4, 4]),
-        ("exactly full", vec![], (0..8).collect(), "create ×1, update ×1", vec![4, 4]),
-        ("into the roomy one", (0..6).collect(), (0..8).collect(), "update ×1", vec![4, 4]),
-        ("one more than fits", (0..6).collect(), (0..9).collect(), "create ×1", vec![2, 3, 4]),
-        ("gone and come", (0..8).collect(), (1..9).collect(), "update ×1", vec![4, 4]),
-        ("no rebalancing", (0..8).collect(), vec![0, 7], "update ×2", vec![1, 1]),
-        ("a slice runs empty", (0..8).collect(), (4..8).collect(), "delete ×1", vec![4]),
-        ("all are replaced", (0..8).collect(), (20..28).collect(), "update ×2", vec![4, 4]),
-        ("fullest changing one first", (0..8).collect(), vec![1, 2, 3, 6, 7, 30], "update ×2", vec![2, 4]),
+        (
+            "first",
+            vec![],
+            (0..10).collect(),
+            "create ×2, update ×1",
+            vec![2, 4, 4],
+        ),
+        (
+            "exactly full",
+            vec![],
+            (0..8).collect(),
+            "create ×1, update ×1",
+            vec![4, 4],
+        ),
+        (
+            "into the roomy one",
+            (0..6).collect(),
+            (0..8).collect(),
+            "update ×1",
+            vec![4, 4],
+        ),
+        (
+            "one more than fits",
+            (0..6).collect(),
+            (0..9).collect(),
+            "create ×1",
+            vec![2, 3, 4],
+        ),
+        (
+            "gone and come",
+            (0..8).collect(),
+            (1..9).collect(),
+            "update ×1",
+            vec![4, 4],
+        ),
+        (
+            "no rebalancing",
+            (0..8).collect(),
+            vec![0, 7],
+            "update ×2",
+            vec![1, 1],
+        ),
+        (
+            "a slice runs empty",
+            (0..8).collect(),
+            (4..8).collect(),
+            "delete ×1",
+            vec![4],
+        ),
+        (
+            "all are replaced",
+            (0..8).collect(),
+            (20..28).collect(),
+            "update ×2",
+            vec![4, 4],
+        ),
+        (
+            "fullest changing one first",
+            (0..8).collect(),
+            vec![1, 2, 3, 6, 7, 30],
+            "update ×2",
+            vec![2, 4],
+        ),
     ];
     for (what, before, after, expected, sizes) in cases {
-        let town_with = |numbers: &[usize]| numbers.iter().map(|n| pod(*n, "a1")).collect::<Vec<_>>();
+        let town_with =
+            |numbers: &[usize]| numbers.iter().map(|n| pod(*n, "a1")).collect::<Vec<_>>();
         let mut town = town().max(4).pods(town_with(&before));
         town.settle();
         town.pods = town_with(&after);
@@ -472,7 +593,10 @@ fn traffic_distribution_hints_ready_endpoints_to_their_own_place() {
         town.settle();
         town.routing = routing.clone();
         town.settle();
-        let hints: Vec<Value> = town.endpoints().map(|e| serde_json::to_value(&e.hints).unwrap()).collect();
+        let hints: Vec<Value> = town
+            .endpoints()
+            .map(|e| serde_json::to_value(&e.hints).unwrap())
+            .collect();
         assert_eq!(hints, [expected, Value::Null], "{routing:?}");
         town.routing = Routing::Anywhere;
         town.settle();
@@ -483,10 +607,19 @@ fn traffic_distribution_hints_ready_endpoints_to_their_own_place() {
 // === Properties ===
 
 fn some_town() -> impl Strategy<Value = Town> {
-    let pod = (0usize..60, 0usize..3, prop::bool::weighted(0.8), prop::bool::weighted(0.8));
+    let pod = (
+        0usize..60,
+        0usize..3,
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.8),
+    );
     let pods = prop::collection::vec(pod, 0..50);
     (pods, 1usize..8, 0usize..4, prop::bool::ANY).prop_map(|(pods, max, routing, dual)| {
-        let families = if dual { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) };
+        let families = if dual {
+            json!(["IPv4", "IPv6"])
+        } else {
+            json!(["IPv4"])
+        };
         let mut town = town_of(json!({"ipFamilies": families})).max(max);
         let mut pods: BTreeMap<usize, Pod> = pods
             .into_iter()

@@ -35,16 +35,29 @@ pub(crate) fn zone(node: &Node) -> Option<&str> {
 /// What a node adds to its zone: the zone and its allocatable CPU in thousandths. `None` for one that does not
 /// count: a control plane, or not ready.
 pub(crate) fn capacity(node: &Node) -> Option<(Option<&str>, i64)> {
-    let excluded = ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];
-    if excluded.iter().any(|label| meta::label(&node.metadata, label).is_some()) {
+    let excluded = [
+        "node-role.kubernetes.io/control-plane",
+        "node-role.kubernetes.io/master",
+    ];
+    if excluded
+        .iter()
+        .any(|label| meta::label(&node.metadata, label).is_some())
+    {
         return None;
     }
     let status = node.status.as_ref()?;
     let mut conditions = status.conditions.iter().flatten();
-    if conditions.find(|condition| condition.type_ == "Ready")?.status != "True" {
+    if conditions
+        .find(|condition| condition.type_ == "Ready")?
+        .status
+        != "True"
+    {
         return None;
     }
-    let cpu = status.allocatable.as_ref().and_then(|resources| resources.get("cpu"));
+    let cpu = status
+        .allocatable
+        .as_ref()
+        .and_then(|resources| resources.get("cpu"));
     let cpu = cpu.and_then(|quantity| Quantity::try_from(quantity).ok());
     Some((zone(node), cpu.map_or(0, Quantity::milli_value)))
 }
@@ -65,7 +78,10 @@ pub(crate) fn shares(nodes: &[Arc<Node>]) -> Result<Shares, &'static str> {
     }
     let total: i64 = cpus.values().sum();
     let share = |cpu: i64| cpu as f64 / total as f64;
-    Ok(cpus.into_iter().map(|(zone, cpu)| (zone, share(cpu))).collect())
+    Ok(cpus
+        .into_iter()
+        .map(|(zone, cpu)| (zone, share(cpu)))
+        .collect())
 }
 
 // === Hints ===
@@ -149,11 +165,19 @@ fn hinted(
 ) -> Option<BTreeMap<String, usize>> {
     let mut hints: BTreeMap<String, usize> = BTreeMap::new();
     for endpoint in slice.endpoints.iter().flatten() {
-        let zones = endpoint.hints.as_ref().and_then(|hints| hints.for_zones.as_ref());
+        let zones = endpoint
+            .hints
+            .as_ref()
+            .and_then(|hints| hints.for_zones.as_ref());
         match zones.filter(|zones| !zones.is_empty()) {
             _ if !is_ready(endpoint) && endpoint.hints.is_some() => return None,
             _ if !is_ready(endpoint) => {}
-            Some(_) if endpoint.hints.as_ref().is_some_and(|hints| hints.for_nodes.is_some()) => {
+            Some(_)
+                if endpoint
+                    .hints
+                    .as_ref()
+                    .is_some_and(|hints| hints.for_nodes.is_some()) =>
+            {
                 return None;
             }
             Some(zones) => {

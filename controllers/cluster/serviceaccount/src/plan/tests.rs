@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::active;
+use ::plan::Verb;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+#[test]
+fn the_default_account_is_made_where_it_is_missing() {
+    let account = || Some(Arc::new(ServiceAccount::default()));
+    for (namespace, account, expected) in [
+        (Some("shop"), None, "create serviceaccount/default"),
+        (Some("shop"), account(), ""),
+        (None, None, ""),
+    ] {
+        let active = namespace.map(str::to_owned);
+        assert_eq!(
+            super::account(&AccountWorld { active, account }).to_string(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn namespaces_are_active_until_their_deletion_begins() {
+    let deleted = json!("2026-01-01T00:00:00Z");
+    for (phase, deletion, expected) in [
+        ("Active", Value::Null, Some("shop")),
+        ("Active", deleted.clone(), None),
+        ("Terminating", deleted, None),
+        ("", Value::Null, None),
+    ] {
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": "shop", "deletionTimestamp": deletion},
+            "status": {"phase": phase},
+        });
+        let namespace = serde_json::from_value(namespace).unwrap();
+        assert_eq!(active(&namespace).as_deref(), expected, "{phase}");
+    }
+}
+
+/// The ConfigMap as the controller makes it, changed by `edit`.
+fn stored(edit: impl FnOnce(&mut ConfigMap)) -> Option<Arc<ConfigMap>> {
+    let plan = root_ca(&world(None));
+    let action = plan.actions().next().unwrap();
+    let Verb::Create(object) = &action.verb else {
+        panic!("it is a creation");
+    };
+    let mut map = object.downcast::<ConfigMap>().unwrap().clone();
+    map.metadata.uid = Some("u1".into());
+    map.metadata.resource_version = Some("7".into());
+    edit(&mut map);
+    Some(Arc::new(map))
+}
+
+fn world(config_map: Option<Arc<ConfigMap>>) -> RootCaWorld {
+    RootCaWorld {
+        active: Some("shop".into()),
+        config_map,
+        ca: "PEM".into(),
+    }
+}
+
+#[test]
+fn the_config_map_is_made_and_kept_as_it_should_be() {
+    let update = "update configmap/kube-root-ca.crt";
+    let anew = "delete configmap/kube-root-ca.crt (immutable with the wrong certificates)";
+    for (what, config_map, expected) in [
+        ("missing", None, "create configmap/kube-root-ca.crt"),
+        ("right", stored(|_| ()), ""),
+        ("emptied", stored(|map| map.data = None), update),
+        (
+            "edited",
+            stored(|map| {
+                _ = map
+                    .data
+                    .as_mut()
+                    .unwrap()
+                    .insert("ca.crt".into(), "x".into())
+            }),
+            update,
+        ),
+        (
+            "extended",
+            stored(|map| _ = map.data.as_mut().unwrap().insert("x".into(), "y".into())),
+            update,
+        ),
+        (
+            "description gone",
+            stored(|map| map.metadata.annotations = None),
+            update,
+        ),
+        (
+            "own description",
+            stored(|map| {
+                let annotations = map.metadata.annotations.as_mut().unwrap();
+                annotations.insert(DESCRIPTION_ANNOTATION.into(), "ours".into());
+            }),
+            "",
+        ),
+        ("locked", stored(|map| map.immutable = Some(true)), ""),
+        (
+            "locked and wrong",
+            stored(|map| {
+                map.immutable = Some(true);
+                map.data = None;
+            }),
+            anew,
+        ),
+    ] {
+        assert_eq!(root_ca(&world(config_map)).to_string(), expected, "{what}");
+    }
+    let ending = RootCaWorld {
+        active: None,
+        ..world(None)
+    };
+    assert!(root_ca(&ending).is_empty());
+}
+
+#[test]
+fn a_repair_keeps_what_else_is_there_and_the_version() {
+    let old = stored(|map| {
+        map.data = None;
+        map.metadata.labels = Some(BTreeMap::from([("team".into(), "red".into())]));
+    });
+    let plan = root_ca(&world(old));
+    let Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
+        panic!("it is a replacement");
+    };
+    let new = object.downcast::<ConfigMap>().unwrap();
+    assert_eq!(new.data.as_ref().unwrap()["ca.crt"], "PEM");
+    assert_eq!(meta::label(&new.metadata, "team"), Some("red"));
+    assert_eq!(new.metadata.resource_version.as_deref(), Some("7"));
+}
