@@ -1,0 +1,237 @@
+//! The kinds that the server knows, as data. Adding one is adding a line to [`KINDS`].
+//!
+//! What a column means is upstream's `pkg/registry/<group>/<kind>/strategy.go` and
+//! `storage/storage.go` of the kind.
+
+/// When `metadata.generation` grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// The kind has no generation.
+    Never,
+    /// A change of `spec`.
+    Spec,
+    /// A change of `spec` or of the annotations (Deployment).
+    SpecAndAnnotations,
+    /// A change of anything but the metadata, or of the labels (EndpointSlice).
+    BodyAndLabels,
+}
+
+/// One kind of object.
+#[derive(Debug)]
+pub struct Kind {
+    /// The API group, empty for the core group.
+    pub group: &'static str,
+    /// The version, for instance `v1`.
+    pub version: &'static str,
+    /// The plural that stands in the path.
+    pub plural: &'static str,
+    /// The name of the kind.
+    pub kind: &'static str,
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+    /// Whether it has `/status`; then PUT and PATCH of the object leave `status` alone.
+    pub status: bool,
+    /// Whether it has `/scale`.
+    pub scale: bool,
+    /// When its generation grows.
+    pub generation: Generation,
+    /// Whether a PUT without a resourceVersion is accepted.
+    pub unconditional: bool,
+    /// Whether a PUT of an absent object creates it.
+    pub creates_on_update: bool,
+    /// Whether a DELETE answers with the object and not with a Status.
+    pub returns_deleted: bool,
+    /// Whether a DELETE without a propagation policy orphans the dependents.
+    pub orphans: bool,
+}
+
+impl Kind {
+    const fn new(
+        group: &'static str,
+        version: &'static str,
+        plural: &'static str,
+        kind: &'static str,
+    ) -> Self {
+        Kind {
+            group,
+            version,
+            plural,
+            kind,
+            namespaced: true,
+            status: false,
+            scale: false,
+            generation: Generation::Never,
+            unconditional: true,
+            creates_on_update: false,
+            returns_deleted: false,
+            orphans: false,
+        }
+    }
+
+    const fn core(plural: &'static str, kind: &'static str) -> Self {
+        Kind::new("", "v1", plural, kind)
+    }
+
+    const fn apps(plural: &'static str, kind: &'static str) -> Self {
+        Kind::new("apps", "v1", plural, kind)
+    }
+
+    const fn cluster(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    const fn status(mut self) -> Self {
+        self.status = true;
+        self
+    }
+
+    const fn scale(mut self) -> Self {
+        self.scale = true;
+        self
+    }
+
+    const fn generation(mut self, generation: Generation) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    const fn conditional(mut self) -> Self {
+        self.unconditional = false;
+        self
+    }
+
+    const fn creates_on_update(mut self) -> Self {
+        self.creates_on_update = true;
+        self
+    }
+
+    const fn returns_deleted(mut self) -> Self {
+        self.returns_deleted = true;
+        self
+    }
+
+    const fn orphans(mut self) -> Self {
+        self.orphans = true;
+        self
+    }
+
+    /// `v1` or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `pods` or `deployments.apps`, as error messages name the resource.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// `Pod` or `Deployment.apps`, as messages about invalid objects name the kind.
+    pub fn qualified_kind(&self) -> String {
+        if self.group.is_empty() {
+            self.kind.to_owned()
+        } else {
+            format!("{}.{}", self.kind, self.group)
+        }
+    }
+}
+
+use Generation::{BodyAndLabels, Spec, SpecAndAnnotations};
+
+/// The table.
+pub static KINDS: &[Kind] = &[
+    Kind::core("namespaces", "Namespace")
+        .cluster()
+        .status()
+        .returns_deleted(),
+    Kind::core("nodes", "Node").cluster().status(),
+    Kind::core("pods", "Pod")
+        .status()
+        .generation(Spec)
+        .returns_deleted(),
+    Kind::core("services", "Service")
+        .status()
+        .creates_on_update()
+        .returns_deleted(),
+    Kind::core("endpoints", "Endpoints").creates_on_update(),
+    Kind::core("configmaps", "ConfigMap"),
+    Kind::core("secrets", "Secret"),
+    Kind::core("serviceaccounts", "ServiceAccount").returns_deleted(),
+    Kind::core("events", "Event").creates_on_update(),
+    Kind::core("resourcequotas", "ResourceQuota")
+        .status()
+        .returns_deleted(),
+    Kind::core("persistentvolumeclaims", "PersistentVolumeClaim")
+        .status()
+        .returns_deleted(),
+    Kind::core("replicationcontrollers", "ReplicationController")
+        .status()
+        .scale()
+        .generation(Spec)
+        .orphans(),
+    Kind::apps("replicasets", "ReplicaSet")
+        .status()
+        .scale()
+        .generation(Spec),
+    Kind::apps("deployments", "Deployment")
+        .status()
+        .scale()
+        .generation(SpecAndAnnotations),
+    Kind::apps("statefulsets", "StatefulSet")
+        .status()
+        .scale()
+        .generation(Spec),
+    Kind::apps("daemonsets", "DaemonSet")
+        .status()
+        .generation(Spec),
+    Kind::apps("controllerrevisions", "ControllerRevision"),
+    Kind::new("batch", "v1", "jobs", "Job")
+        .status()
+        .generation(Spec)
+        .orphans(),
+    Kind::new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+        .generation(BodyAndLabels),
+    Kind::new("coordination.k8s.io", "v1", "leases", "Lease")
+        .conditional()
+        .creates_on_update(),
+    Kind::new(
+        "policy",
+        "v1",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+    )
+    .status()
+    .conditional()
+    .generation(Spec),
+    Kind::new("events.k8s.io", "v1", "events", "Event").creates_on_update(),
+];
+
+/// The place of a kind in [`KINDS`].
+pub(crate) type KindId = usize;
+
+/// Finds a kind by what stands in a path.
+pub(crate) fn by_path(group: &str, version: &str, plural: &str) -> Option<KindId> {
+    KINDS
+        .iter()
+        .position(|k| k.group == group && k.version == version && k.plural == plural)
+}
+
+/// Finds a kind by the group and the kind of an object.
+pub(crate) fn by_kind(group: &str, kind: &str) -> Option<KindId> {
+    KINDS
+        .iter()
+        .position(|k| k.group == group && k.kind == kind)
+}
+
+/// The place of a core kind that the semantics themselves need.
+pub(crate) fn core(kind: &str) -> KindId {
+    by_kind("", kind).expect("the table has the core kinds that the code names")
+}

@@ -1,0 +1,214 @@
+//! Lists and discovery.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use serde_json::{Value, json};
+
+use super::route::Route;
+use super::{Reply, refused, reply, text};
+use crate::kinds::{KINDS, Kind};
+use crate::refusal::{self, Answer};
+use crate::state::{Key, Object, State};
+
+/// A page of a list, from now or from the revision that the request or a fault names.
+pub(super) fn list(
+    state: &State,
+    route: &Route,
+    partial: bool,
+    stale: Option<u64>,
+) -> Answer<Reply> {
+    let table = &KINDS[route.kind];
+    let selector = route.selector()?;
+    let (asked, after) = from(route)?;
+    if asked > state.revision {
+        return Err(refusal::too_large(asked, state.revision));
+    }
+    let exact = after.is_some() || route.text("resourceVersionMatch") == "Exact";
+    let revision = match stale {
+        Some(stale) => stale.min(state.revision),
+        None if exact => asked,
+        None => state.revision,
+    };
+    let past: BTreeMap<Key, Arc<Object>>;
+    let objects = if revision == state.revision {
+        &state.stores[route.kind].objects
+    } else {
+        let compacted = state.stores[route.kind].compacted;
+        past = state
+            .at(route.kind, revision)
+            .ok_or_else(|| refusal::too_old(revision, compacted))?;
+        &past
+    };
+    let limit = route.text("limit").parse::<usize>().unwrap_or(0);
+    let mut body = BytesMut::new();
+    let (mut items, mut left) = (0, 0);
+    let mut last: Option<&Key> = None;
+    for (key, object) in objects {
+        let wanted = (route.namespace.is_empty() || key.0 == route.namespace)
+            && after.as_ref().is_none_or(|after| key > after)
+            && selector.matches(&object.value);
+        if !wanted {
+            continue;
+        }
+        if limit > 0 && items == limit {
+            left += 1;
+            continue;
+        }
+        if items > 0 {
+            body.put_u8(b',');
+        }
+        if partial {
+            body.extend_from_slice(&object.partial());
+        } else {
+            body.extend_from_slice(&object.bytes);
+        }
+        items += 1;
+        last = Some(key);
+    }
+    let mut metadata = json!({ "resourceVersion": revision.to_string() });
+    if let Some((namespace, name)) = last.filter(|_| left > 0) {
+        metadata["continue"] = json!(format!("{revision}/{namespace}/{name}"));
+        if selector.everything() {
+            metadata["remainingItemCount"] = json!(left);
+        }
+    }
+    let (kind, version) = if partial {
+        (
+            "PartialObjectMetadataList".to_owned(),
+            "meta.k8s.io/v1".to_owned(),
+        )
+    } else {
+        (format!("{}List", table.kind), table.api_version())
+    };
+    let head =
+        format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata},"items":["#);
+    let mut whole = BytesMut::with_capacity(head.len() + body.len() + 2);
+    whole.extend_from_slice(head.as_bytes());
+    whole.extend_from_slice(&body);
+    whole.extend_from_slice(b"]}");
+    Ok(text(200, whole.freeze()))
+}
+
+/// The revision that a list asks for (0: any), and the key after which a page begins.
+fn from(route: &Route) -> Answer<(u64, Option<Key>)> {
+    let token = route.text("continue");
+    if token.is_empty() {
+        let version = route.text("resourceVersion");
+        return version_of(version).map(|revision| (revision, None));
+    }
+    let parts: Vec<&str> = token.splitn(3, '/').collect();
+    match parts.as_slice() {
+        [revision, namespace, name] => {
+            let revision = version_of(revision)?;
+            Ok((
+                revision,
+                Some(((*namespace).to_owned(), (*name).to_owned())),
+            ))
+        }
+        _ => Err(refusal::bad_request("continue key is not valid")),
+    }
+}
+
+/// A resourceVersion; none is 0.
+pub(crate) fn version_of(text: &str) -> Answer<u64> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| {
+        refusal::bad_request(format!(
+            "Invalid value: {text:?}: resource version must be a number"
+        ))
+    })
+}
+
+/// `/version`, `/api`, `/apis` and the resources of each group version.
+pub(super) fn discovery(path: &str) -> Reply {
+    let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    match parts.as_slice() {
+        ["version"] => reply(
+            200,
+            &json!({
+                "major": "1", "minor": "36", "gitVersion": "v1.36.0+sim", "gitCommit": "",
+                "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
+            }),
+        ),
+        ["healthz" | "livez" | "readyz", ..] => text(200, "ok".into()),
+        ["api"] => reply(
+            200,
+            &json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
+        ),
+        ["apis"] => reply(200, &groups()),
+        ["api", version] => resources("", version),
+        ["apis", group, version] => resources(group, version),
+        _ => refused(&refusal::no_such_path()),
+    }
+}
+
+fn groups() -> Value {
+    let mut seen = Vec::new();
+    for kind in KINDS.iter().filter(|k| !k.group.is_empty()) {
+        if !seen.contains(&(kind.group, kind.version)) {
+            seen.push((kind.group, kind.version));
+        }
+    }
+    let groups: Vec<Value> = seen
+        .into_iter()
+        .map(|(group, version)| {
+            let version =
+                json!({ "groupVersion": format!("{group}/{version}"), "version": version });
+            json!({ "name": group, "versions": [version], "preferredVersion": version })
+        })
+        .collect();
+    json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
+}
+
+fn resources(group: &str, version: &str) -> Reply {
+    let verbs = json!([
+        "create",
+        "delete",
+        "deletecollection",
+        "get",
+        "list",
+        "patch",
+        "update",
+        "watch"
+    ]);
+    let of = |kind: &Kind| {
+        let mut lines = vec![json!({
+            "name": kind.plural, "singularName": kind.kind.to_lowercase(), "kind": kind.kind,
+            "namespaced": kind.namespaced, "verbs": verbs,
+        })];
+        for (has, name) in [(kind.status, "status"), (kind.scale, "scale")] {
+            if has {
+                let shown = if name == "scale" { "Scale" } else { kind.kind };
+                lines.push(json!({
+                    "name": format!("{}/{name}", kind.plural), "singularName": "",
+                    "kind": shown, "namespaced": kind.namespaced, "verbs": ["get", "patch", "update"],
+                }));
+            }
+        }
+        lines
+    };
+    let lines: Vec<Value> = KINDS
+        .iter()
+        .filter(|k| k.group == group && k.version == version)
+        .flat_map(of)
+        .collect();
+    if lines.is_empty() {
+        return refused(&refusal::no_such_path());
+    }
+    let group_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
+    reply(
+        200,
+        &json!({
+            "kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": group_version, "resources": lines,
+        }),
+    )
+}

@@ -1,0 +1,107 @@
+//! The shape that an object takes by going through upstream's Go types: members that are null or
+//! empty and marked `omitempty` vanish, structs and pointers to structs stay even if empty.
+
+use serde_json::{Map, Value};
+
+/// Maps of strings: their values are data, so an empty one stays; an empty map vanishes.
+const STRING_MAPS: &[&str] = &[
+    "labels",
+    "annotations",
+    "matchLabels",
+    "nodeSelector",
+    "data",
+    "binaryData",
+    "stringData",
+    "limits",
+    "requests",
+    "capacity",
+    "allocatable",
+    "hard",
+    "used",
+    "overhead",
+];
+
+/// Numbers that are no pointers in Go: a zero vanishes.
+const ZERO_VANISHES: &[&str] = &[
+    "minReadySeconds",
+    "readyReplicas",
+    "availableReplicas",
+    "fullyLabeledReplicas",
+    "unavailableReplicas",
+    "updatedReplicas",
+    "observedGeneration",
+    "updatedNumberScheduled",
+    "numberAvailable",
+    "numberUnavailable",
+    "active",
+    "succeeded",
+    "failed",
+    "hostPort",
+    "nodePort",
+    "initialDelaySeconds",
+    "generation",
+    "count",
+];
+
+/// Counters that have no `omitempty` though their name is in [`ZERO_VANISHES`] elsewhere.
+const ZERO_STAYS: &[(&str, &str)] = &[("StatefulSet", "availableReplicas")];
+
+/// Booleans that are no pointers in Go: a false vanishes.
+const FALSE_VANISHES: &[&str] = &[
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "paused",
+    "publishNotReadyAddresses",
+    "unschedulable",
+    "stdin",
+    "stdinOnce",
+    "tty",
+];
+
+/// Brings an object into shape.
+pub(crate) fn tidy(object: &mut Value) {
+    let kind = object
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_owned();
+    if let Some(map) = object.as_object_mut() {
+        tidy_map(map, &kind, 0);
+    }
+}
+
+fn tidy_map(map: &mut Map<String, Value>, kind: &str, depth: usize) {
+    map.retain(|key, value| {
+        // The payload of a ControllerRevision is raw data.
+        if depth == 0 && key == "data" && kind == "ControllerRevision" {
+            return true;
+        }
+        match value {
+            Value::Null => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Number(number) => {
+                number.as_i64() != Some(0)
+                    || !ZERO_VANISHES.contains(&key.as_str())
+                    || ZERO_STAYS.contains(&(kind, key.as_str()))
+            }
+            Value::Bool(flag) => *flag || !FALSE_VANISHES.contains(&key.as_str()),
+            Value::Array(items) => {
+                for item in items.iter_mut() {
+                    if let Some(map) = item.as_object_mut() {
+                        tidy_map(map, kind, depth + 1);
+                    }
+                }
+                !items.is_empty()
+            }
+            Value::Object(below) if STRING_MAPS.contains(&key.as_str()) => {
+                below.retain(|_, value| !value.is_null());
+                !below.is_empty()
+            }
+            Value::Object(below) => {
+                tidy_map(below, kind, depth + 1);
+                true
+            }
+        }
+    });
+}
