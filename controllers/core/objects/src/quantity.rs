@@ -230,7 +230,7 @@ fn scale_with(guard: u32, whole: &str, fraction: &str, decimal: i32, binary: u32
                 amount = 10_i128
                     .checked_pow(position)?
                     .checked_mul(digit)?
-                    .checked_add(amount)?
+                    .checked_add(amount)?;
             }
             Err(_) if position < 0 => rest = true,
             Err(_) => return None,
