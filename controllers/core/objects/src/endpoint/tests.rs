@@ -198,7 +198,7 @@ fn a_service_is_concerned_by_changes_that_show_in_its_endpoints() {
 
 #[test]
 fn writes_keep_a_distance_but_the_first_goes_out_at_once() {
-    let at = |millis| Timestamp::from_millisecond(1_000_000 + millis).unwrap();
+    let at = |millis: i64| Timestamp::from_millisecond(1_000_000 + millis).unwrap();
     let gap = Duration::from_millis(100);
     let mut pace = Pace::default();
     for (version, now, expected) in [
