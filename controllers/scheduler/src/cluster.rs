@@ -7,7 +7,7 @@
 use crate::plugin::Events;
 use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use objects::{meta, node, resources, taints};
 use std::sync::Arc;
 
@@ -40,6 +40,20 @@ impl Cluster {
     /// Whether this pod is counted on a node where no watch has shown it yet.
     pub fn is_assumed(&self, uid: &str) -> bool {
         self.pods.get(uid).is_some_and(|counted| counted.assumed)
+    }
+
+    /// Whether this pod is counted just so already: the watch shows many changes of status, and few of what matters
+    /// here.
+    pub fn is_known(&self, pod: &Pod) -> bool {
+        let Some(counted) = self.pods.get(meta::uid(&pod.metadata)) else {
+            return false;
+        };
+        let (old, new) = (&counted.info.pod.metadata, &pod.metadata);
+        !counted.assumed
+            && new.generation.is_some()
+            && old.generation == new.generation
+            && old.labels == new.labels
+            && meta::is_deleting(old) == meta::is_deleting(new)
     }
 
     /// A node as the watch shows it.

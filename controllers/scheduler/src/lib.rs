@@ -1,7 +1,221 @@
-//! scheduler
+//! Gives pods a node.
+//!
+//! One loop decides about one pod after the other and never waits for the API server: a pod that was given a node
+//! counts there at once ([`cluster`]), its binding goes out beside the loop ([`bind`]), and is taken back if it
+//! fails. What upstream does with a snapshot for each pod is here one model, changed by the watches and borrowed by
+//! the decision.
+//!
+//! ```text
+//! watch Node, Pod ──► Cycle { Cluster, Queue } ──► decide(pod, snapshot, seed) ──► Binding │ condition + event
+//!                       ▲                                                             │
+//!                       └───────────────── bound │ unbound ◄──────────────────────────┘
+//! ```
+//!
+//! It promises: no pod is forgotten (whatever happens while it is in flight, it ends in the queue or on a node); no
+//! node is given more than it offers, also over a restart or a lost answer; nothing is written while nothing changes.
+//!
+//! It does not (yet) preempt, and looks at neither volumes nor pod affinity nor a pod's own topology spread
+//! constraints nor resource claims. The condition of a gated pod is the API server's to write.
+//!
+//! Upstream: `pkg/scheduler`. Start reading at [`decide`], then [`plugins`] (the table), [`cycle`] and [`queue`].
+#![forbid(unsafe_code)]
+
+pub mod bind;
 pub mod cluster;
+pub mod cycle;
 pub mod decide;
 pub mod diagnosis;
+#[cfg(test)]
+mod kit;
+mod metrics;
 pub mod plugin;
 pub mod plugins;
+pub mod queue;
 pub mod snapshot;
+
+use crate::bind::Fate;
+use crate::cycle::{Cycle, Next};
+use crate::metrics::Metrics;
+use crate::plugins::Table;
+use crate::snapshot::PodInfo;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use objects::meta;
+use runtime::{Change, Executor, Runtime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Upstream's name of the default scheduler: what pods name without being told otherwise, and the source of events.
+pub const DEFAULT: &str = "default-scheduler";
+
+/// What a scheduler is told when it starts.
+pub struct Options {
+    /// Which pods are its own, by `spec.schedulerName`; also the source of its events.
+    pub scheduler_name: &'static str,
+    /// What filters and scores.
+    pub table: Table,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scheduler_name: DEFAULT,
+            table: Table::default(),
+        }
+    }
+}
+
+/// A scheduler on the caches of a process.
+pub struct Scheduler(Arc<Shell>);
+
+/// What the loop, the watches and the bindings under way share.
+struct Shell {
+    runtime: Runtime,
+    executor: Executor,
+    metrics: Metrics,
+    /// Held for a decision or a change of the model: microseconds, and never over a wait.
+    cycle: Mutex<Cycle>,
+    changed: Notify,
+}
+
+impl Scheduler {
+    /// A scheduler that asks `runtime` for the watches it needs; call it before [`Runtime::start`].
+    pub fn new(runtime: &Runtime, options: Options) -> Self {
+        let name = options.scheduler_name;
+        let shell = Arc::new(Shell {
+            runtime: runtime.clone(),
+            executor: runtime.executor(name),
+            metrics: runtime
+                .metrics()
+                .register(|registry| Metrics::register(registry, name)),
+            cycle: Mutex::new(Cycle::new(name, options.table)),
+            changed: Notify::new(),
+        });
+        let (nodes, pods) = (Arc::downgrade(&shell), Arc::downgrade(&shell));
+        runtime
+            .caches()
+            .of::<Node>()
+            .listen(Box::new(move |change| {
+                if let Some(shell) = nodes.upgrade() {
+                    shell.node(change);
+                }
+            }));
+        runtime.caches().of::<Pod>().listen(Box::new(move |change| {
+            if let Some(shell) = pods.upgrade() {
+                shell.pod(change);
+            }
+        }));
+        Self(shell)
+    }
+
+    /// Starts the loop. It begins once all nodes and pods are known, so that no node is filled twice after a
+    /// restart, and ends with the runtime.
+    pub fn run(self) {
+        let runtime = self.0.runtime.clone();
+        runtime.spawn("scheduler", async move {
+            let caches = self.0.runtime.caches();
+            let (nodes, pods) = (caches.of::<Node>(), caches.of::<Pod>());
+            while !(nodes.is_synced() && pods.is_synced()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            self.0.decide().await;
+        });
+    }
+}
+
+impl Shell {
+    /// The loop.
+    async fn decide(self: &Arc<Self>) {
+        loop {
+            let began = self.runtime.now();
+            let (next, counts) = {
+                let mut cycle = self.cycle();
+                let next = cycle.next(began, self.runtime.seed());
+                (next, cycle.counts())
+            };
+            let took = self.runtime.now().duration_since(began).unsigned_abs();
+            self.metrics.pending(counts);
+            match next {
+                Next::Bind { info, node } => {
+                    self.metrics.attempt("scheduled", took);
+                    let shell = self.clone();
+                    self.runtime
+                        .spawn("bind", async move { shell.bind(&info, &node).await });
+                }
+                Next::Nobody {
+                    info,
+                    message,
+                    changed,
+                } => {
+                    self.metrics.attempt("unschedulable", took);
+                    self.executor
+                        .note(&bind::failed_scheduling(&info, &message));
+                    if changed {
+                        let shell = self.clone();
+                        self.runtime.spawn("condition", async move {
+                            shell.tell(&info, &message).await
+                        });
+                    }
+                }
+                Next::Idle(until) => {
+                    let wait =
+                        until.map(|until| until.duration_since(self.runtime.now()).unsigned_abs());
+                    tokio::select! {
+                        () = self.changed.notified() => {}
+                        () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)) => {}
+                    }
+                }
+            }
+            // A decision takes no await: let the watches and bindings of this thread have their turn.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn bind(&self, info: &PodInfo, node: &str) {
+        let fate = bind::bind(&self.runtime, &self.executor, info, node).await;
+        {
+            let now = self.runtime.now();
+            let mut cycle = self.cycle();
+            match fate {
+                Fate::Bound => cycle.bound(&info.uid),
+                Fate::Elsewhere => cycle.lost(&info.uid, now),
+                Fate::Unbound => cycle.unbound(&info.uid, now),
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    async fn tell(&self, info: &PodInfo, message: &str) {
+        let action = bind::unschedulable(info, message, self.runtime.now());
+        if let Err(failure) = self.executor.run(&action).await {
+            tracing::debug!(pod = %failure.on, error = failure.message, "condition not written");
+            self.cycle().untold(&info.uid);
+        }
+    }
+
+    fn node(&self, change: &Change<Node>) {
+        {
+            let mut cycle = self.cycle();
+            match &change.new {
+                Some(node) => cycle.node(node.clone(), self.runtime.now()),
+                None => cycle.node_gone(meta::name(&change.latest().metadata)),
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn pod(&self, change: &Change<Pod>) {
+        {
+            let (now, mut cycle) = (self.runtime.now(), self.cycle());
+            match &change.new {
+                Some(pod) => cycle.pod(pod, now),
+                None => cycle.pod_gone(meta::uid(&change.latest().metadata), now),
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    fn cycle(&self) -> MutexGuard<'_, Cycle> {
+        self.cycle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -39,8 +39,17 @@ impl Filter for NodeAffinity {
         {
             return Prepared::Skip;
         }
+        let terms = required
+            .iter()
+            .flat_map(|required| &required.node_selector_terms);
+        let names_nodes = terms
+            .flat_map(|term| &term.match_fields)
+            .any(|fields| !fields.is_empty());
         let required = Required::of(spec);
-        let only = required.node_names();
+        // Without a term that names a node, nothing is narrowed down; each node says for itself that it does not match.
+        let only = required
+            .node_names()
+            .filter(|names| !names.is_empty() || names_nodes);
         if only.as_ref().is_some_and(Vec::is_empty) {
             return Prepared::Never("pod affinity terms conflict".into());
         }

@@ -1,0 +1,174 @@
+//! What is written: bindings, the condition `PodScheduled`, events. And how a binding ended.
+//!
+//! Upstream: `framework/plugins/defaultbinder/default_binder.go`, `pkg/scheduler/schedule_one.go`
+//! (`handleSchedulingFailure`).
+
+use crate::snapshot::PodInfo;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Api;
+use objects::{meta, pod};
+use plan::{Action, Cause, Note, PatchType, Reference};
+use runtime::{Executor, Runtime};
+use serde_json::json;
+use std::time::Duration;
+
+/// The longest message of an event, in bytes; the API server refuses longer ones.
+const NOTE_LIMIT: usize = 1024;
+const SCHEDULED: &str = "PodScheduled";
+const FAILED: &str = "FailedScheduling";
+
+/// How a binding ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The pod is on the node that it was given.
+    Bound,
+    /// The pod is on another node, which somebody else gave it.
+    Elsewhere,
+    /// The pod is on no node, or is gone.
+    Unbound,
+}
+
+/// The binding of this incarnation of the pod to the node, with its event.
+pub fn binding(info: &PodInfo, node: &str) -> Action {
+    let of = &info.pod.metadata;
+    let body = Binding {
+        metadata: ObjectMeta {
+            name: of.name.clone(),
+            namespace: of.namespace.clone(),
+            // The API server binds no other incarnation than this.
+            uid: of.uid.clone(),
+            ..ObjectMeta::default()
+        },
+        target: ObjectReference {
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_owned()),
+            ..ObjectReference::default()
+        },
+    };
+    let on = Reference::to(&*info.pod);
+    let scheduled = scheduled(info, node);
+    Action::create_sub(on.clone(), "binding", body)
+        .noting(&on, scheduled.reason, scheduled.message)
+        .because("the best node for it")
+}
+
+/// The event of a pod that was given a node.
+fn scheduled(info: &PodInfo, node: &str) -> Note {
+    let (namespace, name) = (
+        meta::namespace(&info.pod.metadata),
+        meta::name(&info.pod.metadata),
+    );
+    let message = format!("Successfully assigned {namespace}/{name} to {node}");
+    Note::normal(&Reference::to(&*info.pod), "Scheduled", message)
+}
+
+/// The event of a pod that was not given a node.
+pub fn failed_scheduling(info: &PodInfo, message: &str) -> Note {
+    Note::warning(&Reference::to(&*info.pod), FAILED, truncate(message))
+}
+
+fn truncate(message: &str) -> String {
+    const SUFFIX: &str = " ...";
+    if message.len() <= NOTE_LIMIT {
+        return message.to_owned();
+    }
+    let end = (0..=NOTE_LIMIT - SUFFIX.len())
+        .rev()
+        .find(|end| message.is_char_boundary(*end));
+    format!("{}{SUFFIX}", &message[..end.unwrap_or(0)])
+}
+
+/// Whether the pod's condition says already that there is no node for it, for this reason.
+pub fn says(pod: &Pod, message: &str) -> bool {
+    pod::condition(pod, SCHEDULED).is_some_and(|condition| {
+        condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+            && condition.message.as_deref() == Some(message)
+    })
+}
+
+/// Writes into the pod's condition that there is no node for it.
+pub fn unschedulable(info: &PodInfo, message: &str, now: Timestamp) -> Action {
+    let old = pod::condition(&info.pod, SCHEDULED).filter(|old| old.status == "False");
+    let condition = PodCondition {
+        type_: SCHEDULED.to_owned(),
+        status: "False".to_owned(),
+        reason: Some("Unschedulable".to_owned()),
+        message: Some(message.to_owned()),
+        observed_generation: info.pod.metadata.generation,
+        last_transition_time: old
+            .and_then(|old| old.last_transition_time.clone())
+            .or(Some(Time(now))),
+        last_probe_time: None,
+    };
+    let body = json!({
+        "metadata": { "uid": &*info.uid },
+        "status": { "conditions": [condition] },
+    });
+    Action::patch_status(Reference::to(&*info.pod), PatchType::Strategic, body)
+        .because("no node will do")
+}
+
+/// Binds the pod and finds out how that ended. Whatever the answer was, or if there was none, the pod's place must
+/// neither be given away while it may be there, nor be held while it is not.
+pub(crate) async fn bind(
+    runtime: &Runtime,
+    executor: &Executor,
+    info: &PodInfo,
+    node: &str,
+) -> Fate {
+    let Err(failure) = executor.run(&binding(info, node)).await else {
+        return Fate::Bound;
+    };
+    tracing::debug!(pod = %failure.on, node, cause = ?failure.cause, error = failure.message, "not bound");
+    let fate = match failure.cause {
+        Cause::Conflict | Cause::AlreadyExists | Cause::Transient => {
+            whereabouts(runtime, info, node).await
+        }
+        _ => Fate::Unbound,
+    };
+    match fate {
+        Fate::Bound => executor.note(&scheduled(info, node)),
+        Fate::Unbound if !failure.is_benign() && failure.cause != Cause::NotFound => {
+            executor.note(&failed_scheduling(
+                info,
+                &format!("binding rejected: {}", failure.message),
+            ));
+        }
+        _ => {}
+    }
+    fate
+}
+
+/// Asks the API server itself where the pod is, until it answers.
+async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
+    const LONGEST: Duration = Duration::from_secs(5);
+    let of = &info.pod.metadata;
+    let pods: Api<Pod> = Api::namespaced(runtime.client().clone(), meta::namespace(of));
+    let mut wait = Duration::from_millis(100);
+    loop {
+        match pods.get_opt(meta::name(of)).await {
+            Ok(live) => return fate(live.as_ref(), &info.uid, node),
+            Err(error) => {
+                tracing::debug!(pod = meta::name(of), %error, "where it is cannot be found out yet")
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST);
+    }
+}
+
+/// How the binding of the pod with this UID to this node ended, by what the API server holds.
+fn fate(live: Option<&Pod>, uid: &str, node: &str) -> Fate {
+    let live = live.filter(|live| meta::uid(&live.metadata) == uid);
+    match live.and_then(pod::node_name) {
+        Some(name) if name == node => Fate::Bound,
+        Some(_) => Fate::Elsewhere,
+        None => Fate::Unbound,
+    }
+}
+
+#[cfg(test)]
+mod tests;

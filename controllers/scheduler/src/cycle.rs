@@ -1,0 +1,186 @@
+//! One scheduler's whole state, and what it does next. No I/O, no clock: the shell in `lib.rs` tells it what the
+//! watches show and what became of bindings, and carries out what [`Cycle::next`] says.
+//!
+//! Upstream: `pkg/scheduler/{eventhandlers,schedule_one}.go`.
+
+use crate::cluster::Cluster;
+use crate::decide::{Decision, decide};
+use crate::plugins::Table;
+use crate::queue::{Counts, Queue};
+use crate::snapshot::PodInfo;
+use ahash::AHashMap;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use objects::{meta, pod};
+use std::sync::Arc;
+
+/// The state of a scheduler.
+pub struct Cycle {
+    name: String,
+    table: Table,
+    cluster: Cluster,
+    queue: Queue,
+    /// What was last written into the condition of a waiting pod, as the watch may be behind.
+    told: AHashMap<Arc<str>, Arc<str>>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// Bind the pod, which counts on the node already, and say what became of it: [`Cycle::bound`] or
+    /// [`Cycle::unbound`].
+    Bind {
+        /// The pod.
+        info: Arc<PodInfo>,
+        /// The node's name.
+        node: Arc<str>,
+    },
+    /// Tell that there is no node for the pod. It waits already.
+    Nobody {
+        /// The pod.
+        info: Arc<PodInfo>,
+        /// Why, in upstream's words.
+        message: Arc<str>,
+        /// Whether the condition has to be written, because it says something else so far.
+        changed: bool,
+    },
+    /// Nothing, until something changes or this time has come.
+    Idle(Option<Timestamp>),
+}
+
+impl Cycle {
+    /// A scheduler for the pods with this `spec.schedulerName`, knowing of nothing yet.
+    pub fn new(name: impl Into<String>, table: Table) -> Self {
+        Self {
+            name: name.into(),
+            table,
+            cluster: Cluster::default(),
+            queue: Queue::default(),
+            told: AHashMap::new(),
+        }
+    }
+
+    /// A node as the watch shows it.
+    pub fn node(&mut self, node: Arc<Node>, now: Timestamp) {
+        let events = self.cluster.put_node(node);
+        self.queue.wake(events, now);
+    }
+
+    /// A node that is gone.
+    pub fn node_gone(&mut self, name: &str) {
+        self.cluster.remove_node(name);
+    }
+
+    /// A pod as the watch shows it.
+    pub fn pod(&mut self, pod: &Arc<Pod>, now: Timestamp) {
+        let uid = meta::uid(&pod.metadata);
+        if pod::is_terminal(pod) {
+            return self.pod_gone(uid, now);
+        }
+        if let Some(node) = pod::node_name(pod) {
+            self.dequeue(uid);
+            if self.cluster.is_known(pod) {
+                return;
+            }
+            let events = self
+                .cluster
+                .put_pod(Arc::new(PodInfo::of(pod.clone())), node);
+            return self.queue.wake(events, now);
+        }
+        if meta::is_deleting(&pod.metadata) || !self.is_ours(pod) {
+            return self.dequeue(uid);
+        }
+        // What is counted and not in the queue has been bound: this is from before that.
+        if self.queue.get(uid).is_some() || !self.cluster.holds(uid) {
+            self.queue.put(Arc::new(PodInfo::of(pod.clone())), now);
+        }
+    }
+
+    /// A pod that is gone.
+    pub fn pod_gone(&mut self, uid: &str, now: Timestamp) {
+        self.dequeue(uid);
+        let events = self.cluster.remove_pod(uid);
+        self.queue.wake(events, now);
+    }
+
+    /// Takes a pod and decides. `seed` draws the lot among equally good nodes.
+    pub fn next(&mut self, now: Timestamp, seed: u64) -> Next {
+        while let Some(info) = self.queue.pop(now) {
+            if self.cluster.holds(&info.uid) {
+                self.dequeue(&info.uid);
+                continue;
+            }
+            return match decide(&self.table, &info, self.cluster.snapshot(), seed) {
+                Decision::Bind { node, .. } => {
+                    self.cluster.assume(info.clone(), &node);
+                    Next::Bind { info, node }
+                }
+                Decision::Nobody(diagnosis) => {
+                    let message: Arc<str> = diagnosis.message(&info).into();
+                    self.queue
+                        .reject(&info.uid, diagnosis.wakes(&self.table), now);
+                    let changed = match self.told.get(&info.uid) {
+                        Some(told) => *told != message,
+                        None => !crate::bind::says(&info.pod, &message),
+                    };
+                    if changed {
+                        self.told.insert(info.uid.clone(), message.clone());
+                    }
+                    Next::Nobody {
+                        info,
+                        message,
+                        changed,
+                    }
+                }
+            };
+        }
+        Next::Idle(self.queue.next_time())
+    }
+
+    /// The API server has bound the pod, or says that it needs no node any more. The watch will show where it is.
+    pub fn bound(&mut self, uid: &str) {
+        self.dequeue(uid);
+    }
+
+    /// The pod was not bound: its place is free again, and it is tried again after a while.
+    pub fn unbound(&mut self, uid: &str, now: Timestamp) {
+        self.queue.fail(uid, now);
+        let events = self.cluster.forget(uid);
+        self.queue.wake(events, now);
+    }
+
+    /// The pod turned out to be on another node, or gone: its place is free again, and it is not tried again.
+    pub fn lost(&mut self, uid: &str, now: Timestamp) {
+        self.dequeue(uid);
+        let events = self.cluster.forget(uid);
+        self.queue.wake(events, now);
+    }
+
+    /// The condition could not be written; the next attempt writes it whatever it says.
+    pub fn untold(&mut self, uid: &str) {
+        self.told.remove(uid);
+    }
+
+    /// How many pods wait where.
+    pub fn counts(&self) -> Counts {
+        self.queue.counts()
+    }
+
+    fn dequeue(&mut self, uid: &str) {
+        self.queue.remove(uid);
+        self.told.remove(uid);
+    }
+
+    fn is_ours(&self, pod: &Pod) -> bool {
+        let name = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.scheduler_name.as_deref());
+        name.filter(|name| !name.is_empty())
+            .unwrap_or("default-scheduler")
+            == self.name
+    }
+}
+
+#[cfg(test)]
+mod tests;

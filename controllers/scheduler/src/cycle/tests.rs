@@ -1,0 +1,243 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::kit::{Random, at, merge, node, pod, requests};
+use serde_json::{Value, json};
+
+fn cycle() -> Cycle {
+    Cycle::new("default-scheduler", Table::default())
+}
+
+/// A pod that wants so many cores.
+fn wants(cpu: &str) -> Value {
+    requests(json!({ "cpu": cpu }))
+}
+
+fn on(node: &str, mut more: Value) -> Value {
+    merge(&mut more, json!({ "spec": { "nodeName": node } }));
+    more
+}
+
+/// What it does next, as text.
+fn next(cycle: &mut Cycle, now: f64) -> String {
+    match cycle.next(at(now), 1) {
+        Next::Bind { info, node } => format!("{} to {node}", meta::name(&info.pod.metadata)),
+        Next::Nobody { info, changed, .. } => {
+            format!(
+                "{} nowhere{}",
+                meta::name(&info.pod.metadata),
+                if changed { ", told" } else { "" }
+            )
+        }
+        Next::Idle(_) => "idle".to_owned(),
+    }
+}
+
+#[test]
+fn a_pod_counts_before_it_is_bound() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    cycle.pod(&pod("a", wants("3")), at(0.0));
+    cycle.pod(&pod("b", wants("3")), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a to n");
+    assert_eq!(next(&mut cycle, 0.0), "b nowhere, told");
+    assert_eq!(next(&mut cycle, 0.0), "idle");
+}
+
+#[test]
+fn a_failed_binding_gives_the_place_back_and_wakes_who_waits_for_it() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    cycle.pod(&pod("a", wants("3")), at(0.0));
+    cycle.pod(&pod("b", wants("3")), at(0.1));
+    assert_eq!(next(&mut cycle, 0.1), "a to n");
+    assert_eq!(next(&mut cycle, 0.1), "b nowhere, told");
+    cycle.unbound("u-a", at(0.2));
+    assert_eq!(next(&mut cycle, 0.2), "b to n");
+    assert_eq!(next(&mut cycle, 5.0), "a nowhere, told");
+}
+
+#[test]
+fn a_failure_that_comes_after_the_watch_takes_nothing_back() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    cycle.pod(&pod("a", wants("3")), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a to n");
+    cycle.pod(&pod("a", on("n", wants("3"))), at(0.1));
+    cycle.unbound("u-a", at(0.2));
+    cycle.pod(&pod("b", wants("3")), at(0.3));
+    assert_eq!(next(&mut cycle, 9.0), "b nowhere, told");
+    assert_eq!(next(&mut cycle, 9.0), "idle");
+}
+
+#[test]
+fn an_old_state_of_a_bound_pod_is_no_new_pod() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    cycle.pod(&pod("a", wants("1")), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a to n");
+    cycle.bound("u-a");
+    cycle.pod(&pod("a", wants("1")), at(0.1));
+    assert_eq!(next(&mut cycle, 0.1), "idle");
+}
+
+#[test]
+fn bound_elsewhere_counts_there() {
+    let mut cycle = cycle();
+    for name in ["m", "n"] {
+        cycle.node(node(name, json!({})), at(0.0));
+    }
+    cycle.pod(&pod("a", wants("3")), at(0.0));
+    let to = next(&mut cycle, 0.0);
+    let (here, there) = if to == "a to m" {
+        ("m", "n")
+    } else {
+        ("n", "m")
+    };
+    cycle.pod(&pod("a", on(there, wants("3"))), at(0.1));
+    cycle.lost("u-a", at(0.2));
+    cycle.pod(&pod("b", wants("3")), at(0.3));
+    assert_eq!(next(&mut cycle, 0.3), format!("b to {here}"));
+}
+
+#[test]
+fn pods_that_need_no_node_are_left_alone() {
+    let deleting = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    let other = json!({ "spec": { "schedulerName": "other" } });
+    let ended = json!({ "status": { "phase": "Failed" } });
+    for more in [deleting, other, ended, on("n", json!({}))] {
+        let mut cycle = cycle();
+        cycle.node(node("n", json!({})), at(0.0));
+        cycle.pod(&pod("a", more.clone()), at(0.0));
+        assert_eq!(next(&mut cycle, 0.0), "idle", "{more}");
+        // The same for one that waited before.
+        cycle.pod(&pod("b", json!({})), at(0.0));
+        let mut more = more;
+        merge(&mut more, json!({}));
+        cycle.pod(&pod("b", more), at(0.0));
+        assert_eq!(next(&mut cycle, 0.0), "idle");
+    }
+}
+
+#[test]
+fn the_condition_is_written_when_it_changes() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    cycle.pod(&pod("a", wants("5")), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a nowhere, told");
+    cycle.node(
+        node("n", json!({ "status": { "allocatable": { "cpu": "3" } } })),
+        at(10.0),
+    );
+    assert_eq!(next(&mut cycle, 10.0), "a nowhere");
+    cycle.node(node("m", json!({})), at(30.0));
+    assert_eq!(next(&mut cycle, 30.0), "a nowhere, told");
+    cycle.untold("u-a");
+    cycle.node(
+        node("m", json!({ "status": { "allocatable": { "cpu": "3" } } })),
+        at(60.0),
+    );
+    assert_eq!(next(&mut cycle, 60.0), "a nowhere, told");
+
+    // After a restart the condition is known from the pod.
+    let message = "0/1 nodes are available: 1 Insufficient cpu. \
+                   preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    let mut told = wants("5");
+    merge(
+        &mut told,
+        json!({ "status": { "conditions": [
+        { "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }] } }),
+    );
+    let mut cycle = self::cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    cycle.pod(&pod("a", told), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a nowhere");
+}
+
+/// A cluster in which everything goes wrong at random: bindings fail, answers are lost, watches lag behind, somebody
+/// else binds too. No node is ever given more than it has by this scheduler, and at the end every pod that fits runs.
+#[test]
+fn nothing_is_filled_twice_and_nobody_is_forgotten() {
+    for seed in 0..200 {
+        let mut random = Random(seed);
+        let mut cycle = cycle();
+        let mut now = 0.0;
+        for name in ["m", "n"] {
+            cycle.node(node(name, json!({})), at(now));
+        }
+        // What the API server holds: UID → node. What the watch has not shown yet.
+        let mut truth: AHashMap<String, Option<String>> = AHashMap::new();
+        let mut unseen: Vec<String> = Vec::new();
+        let mut flying: Vec<(String, String)> = Vec::new();
+        let mut names = 0;
+        let object = |uid: &str, node: Option<&String>| {
+            let name = uid.trim_start_matches("u-");
+            pod(
+                name,
+                node.map_or_else(|| wants("1"), |node| on(node, wants("1"))),
+            )
+        };
+        for _ in 0..400 {
+            now += random.below(1000) as f64 / 1000.0;
+            match random.below(6) {
+                0 if truth.len() < 12 => {
+                    names += 1;
+                    let uid = format!("u-p{names}");
+                    truth.insert(uid.clone(), None);
+                    cycle.pod(&object(&uid, None), at(now));
+                }
+                1 | 2 => {
+                    if let Next::Bind { info, node } = cycle.next(at(now), random.next()) {
+                        flying.push((info.uid.to_string(), node.to_string()));
+                    }
+                }
+                3 if !flying.is_empty() => {
+                    let (uid, node) = flying.swap_remove(random.below(flying.len()));
+                    if !random.once_in(3)
+                        && let Some(place) = truth.get_mut(&uid)
+                    {
+                        *place = Some(node);
+                        unseen.push(uid.clone());
+                        cycle.bound(&uid);
+                    } else {
+                        cycle.unbound(&uid, at(now));
+                    }
+                }
+                4 if !unseen.is_empty() => {
+                    let uid = unseen.swap_remove(random.below(unseen.len()));
+                    if let Some(place) = truth.get(&uid) {
+                        cycle.pod(&object(&uid, place.as_ref()), at(now));
+                    }
+                }
+                5 if random.once_in(3) => {
+                    let mut uids: Vec<_> = truth.keys().cloned().collect();
+                    uids.sort();
+                    if !uids.is_empty() {
+                        let uid = random.below(uids.len());
+                        truth.remove(&uids[uid]);
+                        cycle.pod_gone(&uids[uid], at(now));
+                    }
+                }
+                _ => {}
+            }
+            for name in ["m", "n"] {
+                let used = truth
+                    .values()
+                    .flatten()
+                    .filter(|node| *node == name)
+                    .count();
+                assert!(used <= 4, "seed {seed}: {used} cores of 4 in use");
+            }
+        }
+        for (uid, _) in flying.drain(..) {
+            cycle.unbound(&uid, at(now));
+        }
+        now += 400.0;
+        while let Next::Bind { info, node } = cycle.next(at(now), random.next()) {
+            truth.insert(info.uid.to_string(), Some(node.to_string()));
+            cycle.bound(&info.uid);
+        }
+        let running = truth.values().flatten().count();
+        assert_eq!(running, truth.len().min(8), "seed {seed}");
+    }
+}

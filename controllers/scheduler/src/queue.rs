@@ -1,0 +1,386 @@
+//! The pods that wait for a node, each in one place. Takes the time, reads no clock.
+//!
+//! Upstream: `pkg/scheduler/backend/queue/scheduling_queue.go`. A pod is
+//! 1. *active*: it is tried next, by priority, then by how long it waits;
+//! 2. *backing off*: it is tried after a while, or before that if nothing else is to do and it was no error that
+//!    sent it here;
+//! 3. *unschedulable*: it waits for a change that can matter to the filters that rejected it, at most five minutes;
+//! 4. *gated*: it waits for its gates to be taken away;
+//! 5. *in flight*: it is being decided about or bound.
+//!
+//! Changes while a pod is in flight are not lost: when it comes back and one of those it waits for has happened
+//! since it went, it does not wait for the next.
+
+use crate::plugin::Events;
+use crate::plugins::is_gated;
+use crate::snapshot::PodInfo;
+use ahash::{AHashMap, AHashSet};
+use jiff::{SignedDuration, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How long a pod waits after its first failed attempt; it doubles with each further one.
+pub const INITIAL_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
+/// The longest that it waits.
+pub const MAX_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
+/// How long a pod waits for a change before it is tried again without one.
+pub const FLUSH: SignedDuration = SignedDuration::from_mins(5);
+
+/// The waiting pods.
+#[derive(Default)]
+pub struct Queue {
+    pods: AHashMap<Arc<str>, Entry>,
+    active: BTreeSet<Turn>,
+    backoff: BTreeSet<(Timestamp, Turn)>,
+    /// Unschedulable pods by what they wait for, so that a change that matters to none of them costs nothing.
+    parked: AHashMap<Events, AHashSet<Arc<str>>>,
+    flush: BTreeSet<(Timestamp, Arc<str>)>,
+    gated: usize,
+    in_flight: usize,
+    /// Counts changes; for each kind the number of the last one.
+    change: u64,
+    last: [u64; Events::KINDS],
+    /// Breaks ties of equal times by the order of arrival.
+    arrivals: u64,
+}
+
+/// What the active queue is ordered by (upstream: PrioritySort).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    priority: Reverse<i32>,
+    since: Timestamp,
+    arrival: u64,
+    uid: Arc<str>,
+}
+
+struct Entry {
+    info: Arc<PodInfo>,
+    /// None only while it moves.
+    place: Option<Place>,
+    since: Timestamp,
+    arrival: u64,
+    /// Attempts that failed.
+    attempts: u32,
+    last_failure: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Active,
+    Backoff {
+        until: Timestamp,
+        is_error: bool,
+    },
+    Parked {
+        wakes: Events,
+        flush: Timestamp,
+    },
+    Gated,
+    /// With the number of the last change before it went.
+    InFlight {
+        at: u64,
+    },
+}
+
+/// How many pods are where, by upstream's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// To be tried next.
+    pub active: usize,
+    /// To be tried after a while.
+    pub backoff: usize,
+    /// Waiting for a change.
+    pub unschedulable: usize,
+    /// Waiting for their gates.
+    pub gated: usize,
+    /// Being decided about or bound.
+    pub in_flight: usize,
+}
+
+impl Queue {
+    /// A pod that has to be given a node, new or changed. One in flight stays there and is seen as it is now when
+    /// it comes back.
+    pub fn put(&mut self, info: Arc<PodInfo>, now: Timestamp) {
+        let uid = info.uid.clone();
+        let Some(entry) = self.pods.get(&uid) else {
+            self.arrivals += 1;
+            let entry = Entry {
+                info,
+                place: None,
+                since: now,
+                arrival: self.arrivals,
+                attempts: 0,
+                last_failure: now,
+            };
+            self.pods.insert(uid.clone(), entry);
+            return self.enqueue(&uid, now);
+        };
+        let changed = asks_otherwise(&entry.info, &info);
+        let place = self.leave(&uid);
+        if let Some(entry) = self.pods.get_mut(&uid) {
+            entry.info = info;
+        }
+        match place {
+            Some(Place::Parked { wakes, .. }) if changed && wakes.meets(Events::POD_UPDATE) => {
+                self.enqueue(&uid, now)
+            }
+            Some(place @ (Place::Parked { .. } | Place::Backoff { .. })) => self.enter(&uid, place),
+            Some(place @ Place::InFlight { .. }) => {
+                self.enter(&uid, place);
+                if changed {
+                    self.count_change(Events::POD_UPDATE);
+                }
+            }
+            Some(Place::Active | Place::Gated) | None => self.enqueue(&uid, now),
+        }
+    }
+
+    /// A pod that needs no node any more: it is gone, is going, or has one.
+    pub fn remove(&mut self, uid: &str) {
+        self.leave(uid);
+        self.pods.remove(uid);
+    }
+
+    /// The next pod to try; it is in flight until [`Queue::remove`], [`Queue::reject`] or [`Queue::fail`].
+    pub fn pop(&mut self, now: Timestamp) -> Option<Arc<PodInfo>> {
+        self.tick(now);
+        let uid = match self.active.first() {
+            Some(turn) => turn.uid.clone(),
+            None => self
+                .backoff
+                .iter()
+                .map(|(_, turn)| &turn.uid)
+                .find(|uid| !self.is_error(uid))?
+                .clone(),
+        };
+        self.leave(&uid);
+        self.enter(&uid, Place::InFlight { at: self.change });
+        self.pods.get(&uid).map(|entry| entry.info.clone())
+    }
+
+    /// A pod in flight for which there is no node; it waits for one of these changes.
+    pub fn reject(&mut self, uid: &str, wakes: Events, now: Timestamp) {
+        let Some(at) = self.land(uid, now) else {
+            return;
+        };
+        if wakes.kinds().any(|kind| self.last[kind] > at) {
+            self.enqueue(uid, now);
+        } else {
+            self.enter(
+                uid,
+                Place::Parked {
+                    wakes,
+                    flush: later(now, FLUSH),
+                },
+            );
+        }
+    }
+
+    /// A pod in flight with which something went wrong that no change will mend; it is tried again after a while.
+    pub fn fail(&mut self, uid: &str, now: Timestamp) {
+        if self.land(uid, now).is_some() {
+            let until = self.pods.get(uid).map_or(now, Entry::ready_at);
+            self.enter(
+                uid,
+                Place::Backoff {
+                    until,
+                    is_error: true,
+                },
+            );
+        }
+    }
+
+    /// Something happened in the cluster: pods that wait for it are tried again, after their back-off.
+    pub fn wake(&mut self, events: Events, now: Timestamp) {
+        if events.is_empty() {
+            return;
+        }
+        self.count_change(events);
+        let wakes: Vec<Events> = self
+            .parked
+            .keys()
+            .filter(|wakes| wakes.meets(events))
+            .copied()
+            .collect();
+        let uids: Vec<Arc<str>> = wakes
+            .iter()
+            .filter_map(|wakes| self.parked.get(wakes))
+            .flatten()
+            .cloned()
+            .collect();
+        for uid in uids {
+            self.leave(&uid);
+            self.enqueue(&uid, now);
+        }
+    }
+
+    /// When there may be something to do without anything happening.
+    pub fn next_time(&self) -> Option<Timestamp> {
+        let backoff = self.backoff.first().map(|(until, _)| *until);
+        let flush = self.flush.first().map(|(until, _)| *until);
+        backoff.into_iter().chain(flush).min()
+    }
+
+    /// The pod as it was last put, wherever it waits.
+    pub fn get(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        self.pods.get(uid).map(|entry| &entry.info)
+    }
+
+    /// How many pods are where.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            active: self.active.len(),
+            backoff: self.backoff.len(),
+            unschedulable: self.flush.len(),
+            gated: self.gated,
+            in_flight: self.in_flight,
+        }
+    }
+
+    /// Moves what has waited long enough.
+    fn tick(&mut self, now: Timestamp) {
+        while let Some((until, turn)) = self.backoff.first()
+            && *until <= now
+        {
+            let uid = turn.uid.clone();
+            self.leave(&uid);
+            self.enter(&uid, Place::Active);
+        }
+        while let Some((until, uid)) = self.flush.first()
+            && *until <= now
+        {
+            let uid = uid.clone();
+            self.leave(&uid);
+            self.enqueue(&uid, now);
+        }
+    }
+
+    /// Puts a pod that is nowhere to where it is tried again.
+    fn enqueue(&mut self, uid: &str, now: Timestamp) {
+        let Some(entry) = self.pods.get(uid) else {
+            return;
+        };
+        let until = entry.ready_at();
+        let place = if entry.attempts == 0 || until <= now {
+            Place::Active
+        } else {
+            Place::Backoff {
+                until,
+                is_error: false,
+            }
+        };
+        self.enter(uid, place);
+    }
+
+    /// Takes a pod out of flight after a failed attempt: the number of the last change before it went.
+    fn land(&mut self, uid: &str, now: Timestamp) -> Option<u64> {
+        let Some(Place::InFlight { at }) = self.pods.get(uid)?.place else {
+            return None;
+        };
+        self.leave(uid);
+        let entry = self.pods.get_mut(uid)?;
+        entry.attempts += 1;
+        entry.last_failure = now;
+        // Among its equals it goes to the end.
+        entry.since = now;
+        Some(at)
+    }
+
+    /// Takes a pod from where it is.
+    fn leave(&mut self, uid: &str) -> Option<Place> {
+        let entry = self.pods.get_mut(uid)?;
+        let place = entry.place.take()?;
+        let turn = entry.turn();
+        match place {
+            Place::Active => {
+                self.active.remove(&turn);
+            }
+            Place::Backoff { until, .. } => {
+                self.backoff.remove(&(until, turn));
+            }
+            Place::Parked { wakes, flush } => {
+                self.flush.remove(&(flush, turn.uid));
+                if let Some(uids) = self.parked.get_mut(&wakes) {
+                    uids.remove(uid);
+                    if uids.is_empty() {
+                        self.parked.remove(&wakes);
+                    }
+                }
+            }
+            Place::Gated => self.gated -= 1,
+            Place::InFlight { .. } => self.in_flight -= 1,
+        }
+        Some(place)
+    }
+
+    /// Puts a pod that is nowhere to this place, or to the gated ones if it has gates.
+    fn enter(&mut self, uid: &str, place: Place) {
+        let Some(entry) = self.pods.get_mut(uid) else {
+            return;
+        };
+        let place = match place {
+            Place::InFlight { .. } => place,
+            _ if is_gated(&entry.info) => Place::Gated,
+            _ => place,
+        };
+        entry.place = Some(place);
+        let turn = entry.turn();
+        match place {
+            Place::Active => {
+                self.active.insert(turn);
+            }
+            Place::Backoff { until, .. } => {
+                self.backoff.insert((until, turn));
+            }
+            Place::Parked { wakes, flush } => {
+                self.flush.insert((flush, turn.uid.clone()));
+                self.parked.entry(wakes).or_default().insert(turn.uid);
+            }
+            Place::Gated => self.gated += 1,
+            Place::InFlight { .. } => self.in_flight += 1,
+        }
+    }
+
+    fn count_change(&mut self, events: Events) {
+        self.change += 1;
+        events
+            .kinds()
+            .for_each(|kind| self.last[kind] = self.change);
+    }
+
+    fn is_error(&self, uid: &str) -> bool {
+        let place = self.pods.get(uid).and_then(|entry| entry.place);
+        matches!(place, Some(Place::Backoff { is_error: true, .. }))
+    }
+}
+
+impl Entry {
+    fn turn(&self) -> Turn {
+        Turn {
+            priority: Reverse(self.info.priority),
+            since: self.since,
+            arrival: self.arrival,
+            uid: self.info.uid.clone(),
+        }
+    }
+
+    /// When its back-off ends.
+    fn ready_at(&self) -> Timestamp {
+        let doublings = self.attempts.saturating_sub(1).min(8);
+        let delay = INITIAL_BACKOFF * (1 << doublings);
+        later(self.last_failure, delay.min(MAX_BACKOFF))
+    }
+}
+
+fn later(now: Timestamp, delay: SignedDuration) -> Timestamp {
+    now.saturating_add(delay).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether anything changed that filters look at. The status is not among it: the scheduler writes there itself.
+fn asks_otherwise(old: &PodInfo, new: &PodInfo) -> bool {
+    old.pod.spec != new.pod.spec || old.pod.metadata.labels != new.pod.metadata.labels
+}
+
+#[cfg(test)]
+mod tests;
