@@ -9,9 +9,9 @@ use ahash::{AHashMap, AHashSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 use objects::meta;
+use plan::Kind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use plan::Kind;
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -221,7 +221,10 @@ impl<K: Watched> Cache<K> {
     /// Calls `listener` at each change from now on, in the watch's task, and at once for what is already
     /// there.
     pub fn listen(&self, listener: Listener<K>) {
-        let mut listeners = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self
+            .listeners
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         for object in self.all() {
             listener(&Change {
                 old: None,
@@ -272,7 +275,10 @@ impl<K: Watched> Cache<K> {
         let present: AHashSet<Key> = listed.iter().map(|o| Key::of(o.metadata())).collect();
         let gone: Vec<Arc<K>> = {
             let store = self.read();
-            let missing = store.objects.iter().filter(|(key, _)| !present.contains(key));
+            let missing = store
+                .objects
+                .iter()
+                .filter(|(key, _)| !present.contains(key));
             missing.map(|(_, object)| object.clone()).collect()
         };
         for object in gone {
@@ -322,7 +328,10 @@ impl<K: Watched> Cache<K> {
                     new: Some(new),
                 });
             }
-            old => self.tell(&Change { old, new: Some(new) }),
+            old => self.tell(&Change {
+                old,
+                new: Some(new),
+            }),
         }
     }
 
@@ -345,7 +354,8 @@ impl<K: Watched> Cache<K> {
 impl<K: Watched> Store<K> {
     fn resolve(&self, keys: Option<&AHashSet<Key>>) -> Vec<Arc<K>> {
         let keys = keys.into_iter().flatten();
-        keys.filter_map(|key| self.objects.get(key).cloned()).collect()
+        keys.filter_map(|key| self.objects.get(key).cloned())
+            .collect()
     }
 
     fn insert(&mut self, key: Key, object: Arc<K>) {
@@ -441,7 +451,7 @@ pub struct Caches(Arc<Inner>);
 
 /// A reference to [`Caches`] that does not keep them alive.
 #[derive(Clone)]
-pub struct WeakCaches(Weak<Inner>);
+pub(crate) struct WeakCaches(Weak<Inner>);
 
 struct Inner {
     process: Arc<Process>,
@@ -480,7 +490,9 @@ impl Caches {
             start(&self.0.process);
         }
         let cache: Arc<dyn Any + Send + Sync> = entry.cache.clone();
-        cache.downcast().expect("the map's key is the kind of the cache")
+        cache
+            .downcast()
+            .expect("the map's key is the kind of the cache")
     }
 
     pub(crate) fn of_kind(&self, kind: &Kind) -> Option<Arc<dyn AnyCache>> {
@@ -491,7 +503,9 @@ impl Caches {
     /// How many lists each cache has begun.
     pub(crate) fn marks(&self) -> AHashMap<Kind, u64> {
         let caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = caches.iter().map(|(kind, entry)| (*kind, entry.cache.lists_begun()));
+        let marks = caches
+            .iter()
+            .map(|(kind, entry)| (*kind, entry.cache.lists_begun()));
         marks.collect()
     }
 

@@ -82,7 +82,10 @@ impl Watches<'_> {
 
     /// Calls `wake` at each change of a `K`, with a handle to put keys into the queue. It runs in the
     /// watch's task: it must be quick and must not wait.
-    pub fn on<K: Watched>(&self, wake: impl Fn(&Change<K>, &Queue, &Caches) + Send + Sync + 'static) {
+    pub fn on<K: Watched>(
+        &self,
+        wake: impl Fn(&Change<K>, &Queue, &Caches) + Send + Sync + 'static,
+    ) {
         let queue = self.queue.clone();
         let caches = self.caches.weak();
         self.caches.of::<K>().listen(Box::new(move |change| {

@@ -128,13 +128,22 @@ impl<C: Controller> Loop<C> {
     }
 
     /// Puts the status where it belongs, at once or with others. False when it has to be tried again.
-    async fn write_status(&self, key: &Key, uid: &str, status: Option<Object>, outcome: &Outcome) -> bool {
+    async fn write_status(
+        &self,
+        key: &Key,
+        uid: &str,
+        status: Option<Object>,
+        outcome: &Outcome,
+    ) -> bool {
         let Some(status) = status else {
             return true;
         };
         // The plan wrote the object itself: the status would meet a version that is no more.
         let kind = plan::Kind::of::<C::Object>();
-        let stale = outcome.done.iter().any(|d| d.on.kind == kind && d.on.uid == uid);
+        let stale = outcome
+            .done
+            .iter()
+            .any(|d| d.on.kind == kind && d.on.uid == uid);
         if stale {
             self.queue.add(key.clone());
             return true;
@@ -203,11 +212,16 @@ impl<C: Controller> Loop<C> {
         let text = plan.to_string();
         let result = match outcome.failure() {
             None => "done".to_owned(),
-            Some(failure) => format!("{} {} failed: {}", failure.verb, failure.on, failure.message),
+            Some(failure) => format!(
+                "{} {} failed: {}",
+                failure.verb, failure.on, failure.message
+            ),
         };
         let kind = <C::Object as Resource>::KIND;
         tracing::debug!(controller = C::NAME, kind, object = %key, outcome = result, "plan\n{text}");
-        self.process.plans().record(C::NAME, key, moment.now, &text, &result);
+        self.process
+            .plans()
+            .record(C::NAME, key, moment.now, &text, &result);
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Instant>> {
@@ -218,4 +232,3 @@ impl<C: Controller> Loop<C> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-

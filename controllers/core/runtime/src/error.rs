@@ -17,8 +17,6 @@ pub(crate) struct Refusal {
     /// Whether the write may have been committed all the same: the answer was lost, or the server itself
     /// does not know.
     pub(crate) ambiguous: bool,
-    /// The HTTP status, if there was an answer.
-    pub(crate) code: Option<u16>,
 }
 
 impl Refusal {
@@ -29,26 +27,27 @@ impl Refusal {
             message: message.into(),
             retry_after: None,
             ambiguous: true,
-            code: None,
         }
     }
 
     /// An answer other than 2xx.
     pub(crate) fn answered(code: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let status: Status = serde_json::from_slice(body).unwrap_or_default();
-        let message = status
-            .message
-            .clone()
-            .unwrap_or_else(|| format!("the server answered {code}: {}", String::from_utf8_lossy(body).trim()));
+        let message = status.message.clone().unwrap_or_else(|| {
+            format!(
+                "the server answered {code}: {}",
+                String::from_utf8_lossy(body).trim()
+            )
+        });
         let cause = classify(code, &status);
-        let overloaded = code == StatusCode::TOO_MANY_REQUESTS || (code == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some());
+        let overloaded = code == StatusCode::TOO_MANY_REQUESTS
+            || (code == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_some());
         Self {
             cause,
             message,
             retry_after: overloaded.then(|| retry_after.unwrap_or(Duration::from_secs(1))),
             // 429 is said before anything is done; any other failure of the server may come after.
             ambiguous: code.is_server_error(),
-            code: Some(code.as_u16()),
         }
     }
 }
@@ -59,8 +58,12 @@ fn classify(code: StatusCode, status: &Status) -> Cause {
         StatusCode::NOT_FOUND | StatusCode::GONE => Cause::NotFound,
         StatusCode::CONFLICT if reason == "AlreadyExists" => Cause::AlreadyExists,
         StatusCode::CONFLICT => Cause::Conflict,
-        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED => Cause::Invalid,
-        StatusCode::FORBIDDEN if has_cause(status, "NamespaceTerminating") => Cause::NamespaceTerminating,
+        StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::BAD_REQUEST
+        | StatusCode::METHOD_NOT_ALLOWED => Cause::Invalid,
+        StatusCode::FORBIDDEN if has_cause(status, "NamespaceTerminating") => {
+            Cause::NamespaceTerminating
+        }
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Cause::Forbidden,
         _ => Cause::Transient,
     }
@@ -80,13 +83,24 @@ mod tests {
 
     #[test]
     fn answers_fall_into_the_classes_that_loops_treat_differently() {
-        let terminating = json!({"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}});
+        let terminating =
+            json!({"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}});
         for (code, body, cause, ambiguous) in [
             (404, json!({"reason":"NotFound"}), Cause::NotFound, false),
-            (409, json!({"reason":"AlreadyExists"}), Cause::AlreadyExists, false),
+            (
+                409,
+                json!({"reason":"AlreadyExists"}),
+                Cause::AlreadyExists,
+                false,
+            ),
             (409, json!({"reason":"Conflict"}), Cause::Conflict, false),
             (422, json!({"reason":"Invalid"}), Cause::Invalid, false),
-            (403, json!({"reason":"Forbidden","message":"exceeded quota"}), Cause::Forbidden, false),
+            (
+                403,
+                json!({"reason":"Forbidden","message":"exceeded quota"}),
+                Cause::Forbidden,
+                false,
+            ),
             (403, terminating, Cause::NamespaceTerminating, false),
             (429, json!({}), Cause::Transient, false),
             (500, json!({}), Cause::Transient, true),
@@ -94,7 +108,11 @@ mod tests {
         ] {
             let code = StatusCode::from_u16(code).expect("these are status codes");
             let refusal = Refusal::answered(code, None, body.to_string().as_bytes());
-            assert_eq!((refusal.cause, refusal.ambiguous), (cause, ambiguous), "{code} {body}");
+            assert_eq!(
+                (refusal.cause, refusal.ambiguous),
+                (cause, ambiguous),
+                "{code} {body}"
+            );
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::send::{self, Answer, Meta};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use objects::meta;
-use plan::{Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Reference, Step, Verb};
+use plan::{
+    Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Reference, Step, Verb,
+};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,7 +128,9 @@ impl Executor {
 
     async fn is_alive(&self, who: &Reference) -> bool {
         let answer = send::read::<Answer>(&self.process, &who.path()).await;
-        answer.is_ok_and(|a| a.metadata.uid.as_deref() == Some(&who.uid) && a.metadata.deletion_timestamp.is_none())
+        answer.is_ok_and(|a| {
+            a.metadata.uid.as_deref() == Some(&who.uid) && a.metadata.deletion_timestamp.is_none()
+        })
     }
 
     /// Sends it, waits where the server asks to, and settles what an error leaves open.
@@ -165,11 +169,13 @@ impl Executor {
                         let live = send::read::<Value>(&self.process, &action.on.path()).await;
                         match live {
                             Ok(live) if is_same(&live, wanted) => {
-                                let meta = serde_json::from_value::<Answer>(live).unwrap_or_default();
+                                let meta =
+                                    serde_json::from_value::<Answer>(live).unwrap_or_default();
                                 return Ok(done(action, &meta.metadata));
                             }
                             Ok(_) => {
-                                let message = format!("{} already exists and is not ours", action.on);
+                                let message =
+                                    format!("{} already exists and is not ours", action.on);
                                 return Err(failed(action, Cause::AlreadyExists, message));
                             }
                             Err(_) if exists => break,
@@ -179,7 +185,10 @@ impl Executor {
                 }
             }
             // The UID was a precondition: a conflict says that this incarnation is gone.
-            Verb::Delete { resource_version: None, .. } if refusal.cause == Cause::Conflict => {
+            Verb::Delete {
+                resource_version: None,
+                ..
+            } if refusal.cause == Cause::Conflict => {
                 return Err(failed(action, Cause::NotFound, refusal.message));
             }
             _ => {}
@@ -200,7 +209,10 @@ fn is_same(live: &Value, wanted: &plan::Object) -> bool {
     if owner != live_owner {
         return false;
     }
-    let Ok(wanted) = wanted.to_json().and_then(|json| serde_json::from_slice::<Value>(&json)) else {
+    let Ok(wanted) = wanted
+        .to_json()
+        .and_then(|json| serde_json::from_slice::<Value>(&json))
+    else {
         return false;
     };
     ["spec", "data", "subsets", "endpoints"]

@@ -68,7 +68,8 @@ async fn follow<K: Watched>(process: &Process, cache: &Cache<K>) {
 
 fn config<K: Watched>(namespace: Option<&str>) -> watcher::Config {
     let config = watcher::Config::default().timeout(SILENCE);
-    let namespaced = TypeId::of::<<K as Resource>::Scope>() == TypeId::of::<NamespaceResourceScope>();
+    let namespaced =
+        TypeId::of::<<K as Resource>::Scope>() == TypeId::of::<NamespaceResourceScope>();
     match namespace {
         Some(namespace) if namespaced => config.fields(&format!("metadata.namespace={namespace}")),
         _ => config,

@@ -83,7 +83,10 @@ impl Permit {
         let until = Instant::now() + retry_after;
         if state.closed_until.is_none_or(|closed| closed < until) {
             // Once a closure, not once a request that was already on its way.
-            if state.closed_until.is_none_or(|closed| closed <= Instant::now()) {
+            if state
+                .closed_until
+                .is_none_or(|closed| closed <= Instant::now())
+            {
                 state.window = (state.window / 2.0).max(MIN);
             }
             state.closed_until = Some(until);

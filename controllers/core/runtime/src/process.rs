@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::Client;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -132,4 +132,3 @@ impl Process {
         *tasks = JoinSet::new();
     }
 }
-

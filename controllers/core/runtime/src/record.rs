@@ -110,7 +110,11 @@ struct Recorded {
 impl Memory {
     /// The write that records this sighting: a new event, a higher count of one that is there, or none.
     fn correlate(&mut self, sighting: Sighting) -> Option<(&'static str, Action)> {
-        let Sighting { component, note, at } = sighting;
+        let Sighting {
+            component,
+            note,
+            at,
+        } = sighting;
         let subject = format!("{}{}", note.about.path(), note.about.uid);
         if !self.afford(component, &subject) {
             return None;
@@ -130,7 +134,10 @@ impl Memory {
                 "lastTimestamp": Time(at),
                 "message": message,
             });
-            return Some((component, Action::patch(recorded.on.clone(), PatchType::Merge, body)));
+            return Some((
+                component,
+                Action::patch(recorded.on.clone(), PatchType::Merge, body),
+            ));
         }
         self.serial += 1;
         let event = event(component, &note, message, at, self.serial);
@@ -186,10 +193,20 @@ impl Memory {
     }
 }
 
-fn event(component: &'static str, note: &Note, message: String, at: Timestamp, serial: u64) -> Event {
+fn event(
+    component: &'static str,
+    note: &Note,
+    message: String,
+    at: Timestamp,
+    serial: u64,
+) -> Event {
     let about = &note.about;
     // Events about cluster-scoped objects live in `default`, as upstream's.
-    let namespace = if about.namespace.is_empty() { "default" } else { &about.namespace };
+    let namespace = if about.namespace.is_empty() {
+        "default"
+    } else {
+        &about.namespace
+    };
     let unique = at.as_nanosecond() as u64 ^ (serial << 48);
     let mut name = about.name.clone();
     name.truncate(230);

@@ -11,7 +11,6 @@ use plan::{Action, Propagation, Verb};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// An answer that takes longer is taken for lost.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -42,7 +41,11 @@ impl Meta {
 }
 
 /// Sends the write that `action` is.
-pub(crate) async fn write(process: &Process, component: &str, action: &Action) -> Result<Meta, Refusal> {
+pub(crate) async fn write(
+    process: &Process,
+    component: &str,
+    action: &Action,
+) -> Result<Meta, Refusal> {
     let object = action.on.path();
     let sub = match action.subresource {
         "" => object,
@@ -51,17 +54,30 @@ pub(crate) async fn write(process: &Process, component: &str, action: &Action) -
     let (method, path, content_type, body) = match &action.verb {
         Verb::Create(body) => {
             let collection = action.on.kind.path(&action.on.namespace);
-            let path = if action.subresource.is_empty() { collection } else { sub };
+            let path = if action.subresource.is_empty() {
+                collection
+            } else {
+                sub
+            };
             (Method::POST, path, "application/json", encode(body)?)
         }
         Verb::Replace(body) => (Method::PUT, sub, "application/json", encode(body)?),
-        Verb::Patch(patch, body) => (Method::PATCH, sub, patch.content_type(), body.to_string().into_bytes()),
+        Verb::Patch(patch, body) => (
+            Method::PATCH,
+            sub,
+            patch.content_type(),
+            body.to_string().into_bytes(),
+        ),
         Verb::Delete { .. } => {
             let options = delete_options(action).to_string().into_bytes();
             (Method::DELETE, sub, "application/json", options)
         }
     };
-    let force = if content_type.starts_with("application/apply") { "&force=true" } else { "" };
+    let force = if content_type.starts_with("application/apply") {
+        "&force=true"
+    } else {
+        ""
+    };
     let uri = match method {
         Method::DELETE => path,
         _ => format!("{path}?fieldManager={component}{force}"),
@@ -72,7 +88,10 @@ pub(crate) async fn write(process: &Process, component: &str, action: &Action) -
 }
 
 /// Asks for the object itself, from etcd and not from a cache.
-pub(crate) async fn read<T: for<'de> Deserialize<'de>>(process: &Process, path: &str) -> Result<T, Refusal> {
+pub(crate) async fn read<T: for<'de> Deserialize<'de>>(
+    process: &Process,
+    path: &str,
+) -> Result<T, Refusal> {
     let answer = request(process, Method::GET, path, "", Vec::new()).await?;
     serde_json::from_slice(&answer).map_err(|error| Refusal::unanswered(format!("{path}: {error}")))
 }
@@ -84,7 +103,7 @@ async fn request(
     content_type: &str,
     body: Vec<u8>,
 ) -> Result<Bytes, Refusal> {
-    let mut builder = Request::builder().method(method.clone()).uri(uri);
+    let mut builder = Request::builder().method(method).uri(uri);
     if !content_type.is_empty() {
         builder = builder.header(header::CONTENT_TYPE, content_type);
         builder = builder.header(header::ACCEPT, METADATA_ONLY);
@@ -92,7 +111,6 @@ async fn request(
     let request = builder
         .body(Body::from(body))
         .map_err(|error| Refusal::unanswered(error.to_string()))?;
-    let begun = Instant::now();
     let answer = tokio::time::timeout(DEADLINE, async {
         let response = process.client().send(request).await;
         let response = response.map_err(|error| Refusal::unanswered(error.to_string()))?;
@@ -103,8 +121,6 @@ async fn request(
     });
     let late = || Refusal::unanswered(format!("no answer within {} s", DEADLINE.as_secs()));
     let answer = answer.await.unwrap_or_else(|_| Err(late()));
-    let code = answer.as_ref().map_or(0, |(head, _)| head.status.as_u16());
-    process.metrics().request(method.as_str(), code, begun.elapsed());
     let (head, body) = answer?;
     if head.status.is_success() {
         return Ok(body);

@@ -51,7 +51,10 @@ async fn the_first_event_is_at_once_and_the_next_ones_are_gathered() {
     assert_eq!(queue.next().await, key("a"));
     assert!(start.elapsed() >= PAUSE);
     queue.done(&key("a"), PAUSE);
-    assert!(timeout(PAUSE * 3, queue.next()).await.is_err(), "ten events, one run");
+    assert!(
+        timeout(PAUSE * 3, queue.next()).await.is_err(),
+        "ten events, one run"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +67,11 @@ async fn the_earliest_of_two_wishes_wins() {
     assert_eq!(queue.next().await, key("a"));
     assert_eq!(start.elapsed().as_secs(), 2);
     queue.done(&key("a"), Duration::ZERO);
-    assert!(timeout(Duration::from_secs(60), queue.next()).await.is_err());
+    assert!(
+        timeout(Duration::from_secs(60), queue.next())
+            .await
+            .is_err()
+    );
     assert!(queue.is_idle());
 }
 

@@ -32,7 +32,9 @@ fn message(action: &Action) -> String {
 #[tokio::test(start_paused = true)]
 async fn the_same_event_again_is_a_higher_count() {
     let mut memory = Memory::default();
-    let sent: Vec<_> = (0..3).filter_map(|_| memory.correlate(sighting("quota"))).collect();
+    let sent: Vec<_> = (0..3)
+        .filter_map(|_| memory.correlate(sighting("quota")))
+        .collect();
     let sent: Vec<_> = sent.iter().map(|(_, action)| message(action)).collect();
     assert_eq!(sent, ["quota", "×2", "×3"]);
 }
@@ -51,7 +53,11 @@ async fn events_that_differ_only_in_words_are_combined_after_ten() {
 #[tokio::test(start_paused = true)]
 async fn a_flood_is_cut_off_and_comes_back_drop_by_drop() {
     let mut memory = Memory::default();
-    let mut sent = |n| (0..n).filter(|_| memory.correlate(sighting("same")).is_some()).count();
+    let mut sent = |n| {
+        (0..n)
+            .filter(|_| memory.correlate(sighting("same")).is_some())
+            .count()
+    };
     assert_eq!(sent(100), BURST as usize);
     tokio::time::advance(Duration::from_secs(301)).await;
     assert_eq!(sent(100), 1);

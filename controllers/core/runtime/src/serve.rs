@@ -1,0 +1,145 @@
+//! A process from its flags to its end: the whole of `main` but for what runs in it.
+
+use crate::admin::Admin;
+use crate::args::{self, ClientArgs, LeaderElectionArgs, LoggingArgs, ServingArgs};
+use crate::lease::{Elector, Lost};
+use crate::{Options, Runtime};
+use kube::{Client, Config};
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long workers may take to finish what they are at.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The flags that every program has.
+#[derive(clap::Args, Clone, Debug)]
+pub struct CommonArgs {
+    /// Which API server.
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// Whether one of several waits for the other.
+    #[command(flatten)]
+    pub election: LeaderElectionArgs,
+    /// Where health and metrics are served.
+    #[command(flatten)]
+    pub serving: ServingArgs,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: LoggingArgs,
+}
+
+/// Who a program is.
+#[derive(Clone, Copy, Debug)]
+pub struct Component {
+    /// Its name: the lease, the user agent, the event source of its election.
+    pub name: &'static str,
+    /// Its port if the flags choose none.
+    pub port: u16,
+}
+
+/// A flag or file with something in it that cannot be: one sentence, exit code 2.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// Runs a program until it is told to end (SIGINT, SIGTERM) or loses its lease: connects, serves health and
+/// metrics, waits to become leader, then calls `begin`, which asks the runtime for what it wants to run.
+///
+/// Gives the exit code: 0 when it was told to end, 1 when the lease was lost, 2 for wrong flags.
+pub async fn serve<F>(component: Component, args: CommonArgs, begin: F) -> ExitCode
+where
+    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+{
+    match run(component, args, begin).await {
+        Ok(code) => code,
+        Err(Misuse(sentence)) => {
+            eprintln!("{}: {sentence}", component.name);
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run<F>(component: Component, args: CommonArgs, begin: F) -> Result<ExitCode, Misuse>
+where
+    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+{
+    args.logging.init().map_err(Misuse)?;
+    let election = args.election.options(component.name).map_err(Misuse)?;
+    let config = args::config(&args.client, component.name).await.map_err(say)?;
+    let options = Options {
+        namespace: args.client.namespace.clone(),
+        ..Options::default()
+    };
+    let client = args::connect(&config, &options.metrics).map_err(say)?;
+    args::check_server(&client).await.map_err(say)?;
+
+    let admin = Admin::new(options.metrics.clone(), options.plans.clone());
+    let clock = options.clock.clone();
+    let runtime = Runtime::new(client.clone(), options);
+    if let Some(address) = args.serving.address(component.port) {
+        let caches = runtime.caches().clone();
+        admin.ready("informer-sync", move || match caches.unsynced() {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(format!("not yet listed: {}", missing.join(", "))),
+        });
+        let server = admin.bind(address).await.map_err(say)?;
+        runtime.spawn("admin", server.run(runtime.shutdown()));
+    }
+
+    let work = async {
+        begin(&runtime, &config)?;
+        tokio::select! {
+            () = runtime.start() => told_to_end().await,
+            () = told_to_end() => {}
+        }
+        runtime.stop(PATIENCE).await;
+        Ok(ExitCode::SUCCESS)
+    };
+    match election {
+        None => work.await,
+        Some(options) => lead(client, options, clock, &runtime, work).await,
+    }
+}
+
+async fn lead(
+    client: Client,
+    options: crate::lease::ElectionOptions,
+    clock: crate::Clock,
+    runtime: &Runtime,
+    work: impl Future<Output = Result<ExitCode, Misuse>>,
+) -> Result<ExitCode, Misuse> {
+    let elector = Elector::new(client, options, clock, runtime.metrics().clone());
+    let led = tokio::select! {
+        led = elector.run(|| work) => led,
+        () = told_to_end() => return Ok(ExitCode::SUCCESS),
+    };
+    led.unwrap_or_else(|lost| {
+        tracing::error!("{lost}");
+        Ok(ExitCode::from(Lost::EXIT_CODE))
+    })
+}
+
+/// Waits for SIGINT or SIGTERM.
+pub async fn told_to_end() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        // Without signals there is nothing to wait for but a kill.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn say(error: impl fmt::Display) -> Misuse {
+    Misuse(error.to_string())
+}
