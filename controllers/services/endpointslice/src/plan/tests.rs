@@ -20,7 +20,7 @@ pub(crate) struct Town {
     pub(crate) routing: Routing,
     max: usize,
     pub(crate) news: bool,
-    was_auto: bool,
+    pub(crate) was_auto: bool,
     round: u64,
 }
 

@@ -2,7 +2,8 @@
 //! first, and only if no zone gets more than a fifth too much traffic an endpoint.
 //!
 //! Upstream: `staging/src/k8s.io/endpointslice/topologycache`. The sums are the same; where upstream takes zones in
-//! the random order of a Go map, here they are taken by name.
+//! the random order of a Go map, here they are taken by name; and a zone without a ready node gives its endpoints away,
+//! where upstream leaves them for nobody to use.
 
 use crate::plan::Drafts;
 use crate::plan::hints::{for_zone, is_ready, reopen};
@@ -201,7 +202,12 @@ type Counts = BTreeMap<String, usize>;
 /// How many endpoints each zone gives and gets: whole ones, from who has most too many to who has most too few, until
 /// less than half an endpoint is at stake (`utils.go getGivingAndReceivingZones`).
 fn transfers(allocations: &BTreeMap<&str, Allocation>, dealt: &Counts) -> (Counts, Counts) {
-    let mut surplus: BTreeMap<&str, f64> = BTreeMap::new();
+    let strange = dealt
+        .iter()
+        .filter(|(zone, _)| !allocations.contains_key(zone.as_str()));
+    let mut surplus: BTreeMap<&str, f64> = strange
+        .map(|(zone, has)| (zone.as_str(), *has as f64))
+        .collect();
     let mut lack: BTreeMap<&str, f64> = BTreeMap::new();
     for (zone, allocation) in allocations {
         let has = dealt.get(*zone).copied().unwrap_or_default() as f64;
