@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use connect::{Error, check_server, client, config, connect, measured_client};
+pub use connect::{Error, check_server, client, config, connect};
 pub use go::{parse_bool, parse_duration};
 
 /// The port of the admin server of controllers.
@@ -21,47 +21,50 @@ pub const SCHEDULER_PORT: u16 = 10259;
 
 /// Which API server, and as whom. See [`client`].
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Client")]
 pub struct ClientArgs {
     /// Path of a kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the service account of the pod]
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = "Client", long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// URL of the API server, in place of the kubeconfig's
-    #[arg(long, value_name = "URL")]
+    #[arg(help_heading = "Client", long, value_name = "URL")]
     pub master: Option<String>,
     /// Look after this namespace only
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = "Client", long, value_name = "NAME")]
     pub namespace: Option<String>,
     /// Accepted and ignored: requests are limited by what the server can take
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = "Client", long, value_name = "N")]
     pub kube_api_qps: Option<f64>,
     /// Accepted and ignored, like --kube-api-qps
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = "Client", long, value_name = "N")]
     pub kube_api_burst: Option<i64>,
 }
 
 /// Whether and how one of several processes is chosen to work. See [`crate::lease`].
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(next_help_heading = "Leader election")]
 pub struct LeaderElectionArgs {
     /// Work only while holding a Lease, so that one of several processes does
-    #[arg(long, value_name = "BOOL", value_parser = parse_bool, action = clap::ArgAction::Set,
+    #[arg(help_heading = "Leader election", long, value_name = "BOOL", value_parser = parse_bool, action = clap::ArgAction::Set,
         num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true")]
     pub leader_elect: bool,
     /// How long others wait after they last saw the Lease renewed
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "15s")]
+    #[arg(help_heading = "Leader election", long, value_name = "DURATION", value_parser = parse_duration, default_value = "15s")]
     pub leader_elect_lease_duration: Duration,
     /// How long the leader tries to renew before it gives up and exits
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    #[arg(help_heading = "Leader election", long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
     pub leader_elect_renew_deadline: Duration,
     /// The pause between attempts
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    #[arg(help_heading = "Leader election", long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
     pub leader_elect_retry_period: Duration,
     /// Name of the Lease [default: the component's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = "Leader election", long, value_name = "NAME")]
     pub leader_elect_resource_name: Option<String>,
     /// Namespace of the Lease
-    #[arg(long, value_name = "NAME", default_value = "kube-system")]
+    #[arg(
+        help_heading = "Leader election",
+        long,
+        value_name = "NAME",
+        default_value = "kube-system"
+    )]
     pub leader_elect_resource_namespace: String,
 }
 
@@ -90,13 +93,17 @@ impl LeaderElectionArgs {
 
 /// Where the admin server listens. See [`crate::admin`].
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(next_help_heading = "Serving")]
 pub struct ServingArgs {
     /// Address of the admin server: health, metrics, plans; plain HTTP
-    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    #[arg(
+        help_heading = "Serving",
+        long,
+        value_name = "IP",
+        default_value = "127.0.0.1"
+    )]
     pub bind_address: IpAddr,
     /// Port of the admin server, 0 for none [default: upstream's port of the component]
-    #[arg(long, value_name = "PORT")]
+    #[arg(help_heading = "Serving", long, value_name = "PORT")]
     pub secure_port: Option<u16>,
 }
 
@@ -110,13 +117,18 @@ impl ServingArgs {
 
 /// What is logged and how. See [`crate::log`].
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-#[command(next_help_heading = "Logging")]
 pub struct LoggingArgs {
     /// Verbosity: 0-1 info, 2-5 debug, 6 and more trace; RUST_LOG overrides it
-    #[arg(short, long = "v", value_name = "LEVEL", default_value_t = 0)]
+    #[arg(
+        help_heading = "Logging",
+        short,
+        long = "v",
+        value_name = "LEVEL",
+        default_value_t = 0
+    )]
     pub v: u8,
     /// How a line of the log looks
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Text)]
+    #[arg(help_heading = "Logging", long, value_enum, value_name = "FORMAT", default_value_t = log::Format::Text)]
     pub logging_format: log::Format,
 }
 

@@ -102,9 +102,10 @@ impl ElectionOptions {
         Ok(())
     }
 
-    /// A request must not use up the whole deadline.
+    /// client-go takes half the deadline; then one write and one read without an answer are the end. With a
+    /// third there is time for another attempt.
     fn request_timeout(&self) -> Duration {
-        (self.renew_deadline / 2).max(Duration::from_secs(1))
+        (self.renew_deadline / 3).max(Duration::from_secs(1))
     }
 }
 
@@ -116,18 +117,10 @@ pub fn identity() -> String {
         .map(|host| host.trim().to_owned())
         .filter(|host| !host.is_empty())
         .unwrap_or_else(|| "localhost".to_owned());
-    let bits: u128 = rand::random();
-    let [a, b, c, d, e] = [
-        bits >> 96,
-        (bits >> 80) & 0xffff,
-        (bits >> 64) & 0xfff,
-        (bits >> 48) & 0x3fff,
-        bits & 0xffff_ffff_ffff,
-    ];
-    format!(
-        "{host}_{a:08x}-{b:04x}-4{c:03x}-{:04x}-{e:012x}",
-        d | 0x8000
-    )
+    // A UUID of version 4 and variant 1 is random but for six bits.
+    let bits = rand::random::<u128>() & !(0xf << 76 | 0x3 << 62) | (0x4 << 76 | 0x2 << 62);
+    let hex = format!("{bits:032x}");
+    format!("{host}_{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// A process that stands for election.
@@ -337,7 +330,7 @@ impl Inner {
                     return Ok(true);
                 }
                 Err(error) => {
-                    debug!(lease = %self.describe(), %error, "reads the lease before it renews it")
+                    debug!(lease = %self.describe(), %error, "reads the lease before it renews it");
                 }
             }
         }

@@ -21,7 +21,6 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -69,7 +68,6 @@ struct Build {
     platform: String,
 }
 
-type Gauge64 = Gauge<f64, AtomicU64>;
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of a process. Cheap to clone; all clones count into the same families.
@@ -129,7 +127,7 @@ impl Metrics {
 
     /// Registers families of other crates. Keep a clone of what is registered to count into.
     ///
-    /// ```ignore
+    /// ```text
     /// let pending = Gauge::<i64>::default();
     /// metrics.register(|registry| registry.register("scheduler_pending_pods", "…", pending.clone()));
     /// ```
@@ -421,7 +419,7 @@ impl Collector for Queues {
         family(
             "workqueue_unfinished_work_seconds",
             "Seconds of work that has been begun and is not done, summed over the workers",
-            |ages| ages.iter().sum(),
+            |ages| ages.iter().fold(0.0, |sum, age| sum + age),
         )?;
         family(
             "workqueue_longest_running_processor_seconds",

@@ -88,21 +88,13 @@ pub async fn client(args: &ClientArgs, user_agent: &str) -> Result<Client, Error
     build(&config(args, user_agent).await?, None)
 }
 
-/// Like [`client`], and each request is counted in `metrics`; do not call [`Metrics::request`] besides.
-pub async fn measured_client(
-    args: &ClientArgs,
-    user_agent: &str,
-    metrics: &Metrics,
-) -> Result<Client, Error> {
-    build(&config(args, user_agent).await?, Some(metrics))
-}
-
-/// A client for a configuration that is at hand, each request counted in `metrics`. No request is sent.
+/// A client made from what [`config`] found, whose requests are counted in `metrics`; do not call
+/// [`Metrics::request`] besides.
 pub fn connect(config: &Config, metrics: &Metrics) -> Result<Client, Error> {
     build(config, Some(metrics))
 }
 
-/// What [`client`] builds from.
+/// What [`client`] and [`connect`] build from.
 pub async fn config(args: &ClientArgs, user_agent: &str) -> Result<Config, Error> {
     if args.kube_api_qps.is_some() || args.kube_api_burst.is_some() {
         tracing::warn!(

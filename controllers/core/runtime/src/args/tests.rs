@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+/// A program.
 #[derive(Parser)]
 struct All {
     #[command(flatten)]
@@ -39,6 +40,7 @@ fn help_is_grouped() {
             "no {heading} in {help}"
         );
     }
+    assert!(help.starts_with("A program"), "{help}");
     let own = help.find("--own").unwrap();
     assert!(own < help.find("Client:").unwrap(), "{help}");
 }
@@ -241,7 +243,8 @@ async fn server(code: StatusCode) -> (ClientArgs, Arc<Mutex<Vec<HeaderMap>>>) {
     let asked = seen.clone();
     let router = Router::new().fallback(async move |headers: HeaderMap| {
         asked.lock().unwrap().push(headers);
-        (code, r#"{"major":"1","minor":"36","gitVersion":"","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#)
+        let version = r#"{"major":"1","minor":"36","gitVersion":"","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
+        (code, if code.is_success() { version } else { "no" })
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -260,9 +263,7 @@ async fn alone(args: &ClientArgs, folder: &Folder, metrics: &Metrics) -> kube::C
         kubeconfig: Some(path),
         ..args.clone()
     };
-    measured_client(&args, "corten/v1 test", metrics)
-        .await
-        .unwrap()
+    connect(&config(&args, "corten/v1 test").await.unwrap(), metrics).unwrap()
 }
 
 #[tokio::test]

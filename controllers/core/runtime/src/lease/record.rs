@@ -24,7 +24,7 @@ pub(super) enum Attempt {
         by: String,
     },
     /// Write this.
-    Write(Lease),
+    Write(Box<Lease>),
 }
 
 impl Observed {
@@ -33,10 +33,12 @@ impl Observed {
         self.0 = Some((lease, at));
     }
 
-    /// What we read: its time runs from now if it says something else than before.
+    /// What we read: its time runs from now if it was written since. Its resourceVersion says so even where
+    /// the holder's clock stands still.
     pub(super) fn see(&mut self, lease: Lease, at: Instant) {
         match &mut self.0 {
-            Some((held, _)) if held.spec == lease.spec => *held = lease,
+            Some((held, _))
+                if held.metadata.resource_version == lease.metadata.resource_version => {}
             _ => self.set(lease, at),
         }
     }
@@ -64,11 +66,11 @@ impl Observed {
         let lease = lease.cloned().unwrap_or_default();
         let by = holder(&lease);
         if by == options.identity {
-            Attempt::Write(renewed(&lease, options, now))
+            Attempt::Write(Box::new(renewed(&lease, options, now)))
         } else if !by.is_empty() && self.is_valid(at) {
             Attempt::Held { by: by.to_owned() }
         } else {
-            Attempt::Write(taken(&lease, options, now))
+            Attempt::Write(Box::new(taken(&lease, options, now)))
         }
     }
 }
@@ -100,7 +102,7 @@ pub(super) fn first(options: &ElectionOptions, now: Timestamp) -> Lease {
     };
     let mut lease = renewed(&bare, options, now);
     let spec = lease.spec.get_or_insert_default();
-    spec.acquire_time = spec.renew_time.clone();
+    spec.acquire_time.clone_from(&spec.renew_time);
     spec.lease_transitions = Some(0);
     lease
 }

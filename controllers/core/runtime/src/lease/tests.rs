@@ -100,8 +100,15 @@ impl Server {
             seed: Some(1),
             ..ElectionOptions::new("kube-controller-manager")
         };
-        // A clock that is years off, and stands still: it must not matter.
-        let clock = Clock::new(|| Timestamp::constant(1_000_000, 0));
+        // Each has a clock that is years off the others': it must not matter.
+        let (begun, skew) = (
+            Instant::now(),
+            i64::from(identity.as_bytes()[0]) * 100_000_000,
+        );
+        let clock = Clock::new(move || {
+            let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap();
+            Timestamp::from_millisecond(skew + elapsed).unwrap()
+        });
         (
             Elector::new(self.client(), options, clock, metrics.clone()),
             metrics,

@@ -78,7 +78,7 @@ fn the_rest_has_upstreams_names_too() {
     metrics.reconcile("replicaset-controller", "success");
     let pending = Gauge::<i64>::default();
     metrics.register(|registry| {
-        registry.register("scheduler_pending_pods", "Pods that wait", pending.clone())
+        registry.register("scheduler_pending_pods", "Pods that wait", pending.clone());
     });
     pending.set(7);
     let text = metrics.encode();
