@@ -20,7 +20,7 @@ pub const SERVICE_IP: &str = "10.96.0.1";
 /// The issuer of service account tokens, kubeadm's default.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Anonymous requests reach only what tells health and version (KEP-4633), as probes need them.
 const AUTHENTICATION: &str = "\
@@ -83,7 +83,7 @@ pub(crate) fn spec(
             "kubelet-client-key",
             pki.file("client-corten-apiserver.key"),
         )
-        .flag("kubelet-certificate-authority", pki.file("ca.crt"))
+        // Kubelets' certificates are not checked, as in kubeadm's clusters: they sign their own.
         .flag("kubelet-preferred-address-types", "InternalIP,Hostname")
         .flag("profiling", "false");
     if !choice.listen.ip().is_unspecified() {

@@ -168,6 +168,19 @@ pub enum From {
     Go,
 }
 
+impl std::str::FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(From::Auto),
+            "release" => Ok(From::Release),
+            "go" => Ok(From::Go),
+            other => Err(format!("`{other}` is none of auto, release, go")),
+        }
+    }
+}
+
 /// Where to look and how to get what is missing.
 #[derive(Debug, Clone, Default)]
 pub struct AssetOptions {
@@ -179,6 +192,8 @@ pub struct AssetOptions {
     pub cache: Option<PathBuf>,
     /// Where releases are downloaded from.
     pub sites: Sites,
+    /// The `go` to build with; by default the one in PATH.
+    pub go: Option<PathBuf>,
 }
 
 /// Programs that exist on this machine.
@@ -267,14 +282,14 @@ async fn get(
     }
     match options.from {
         From::Release => release::get(&options.sites, tool, place, progress).await?,
-        From::Go => go::get(cache, tool, place, progress).await?,
+        From::Go => go::get(options.go.as_deref(), cache, tool, place, progress).await?,
         From::Auto => match release::get(&options.sites, tool, place, progress).await {
             Ok(()) => {}
             Err(
                 error @ (Error::Unreachable { .. }
                 | Error::NotPublished { .. }
                 | Error::NoRelease { .. }),
-            ) => match go::get(cache, tool, place, progress).await {
+            ) => match go::get(options.go.as_deref(), cache, tool, place, progress).await {
                 Err(Error::NoGo) => {
                     return Err(Error::NoWay {
                         tools: tools.to_vec(),

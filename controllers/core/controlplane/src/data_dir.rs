@@ -1,6 +1,7 @@
 //! The data folder of one cluster: who holds it, and the port it keeps.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Seek, Write};
 use std::net::{IpAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -65,20 +66,27 @@ impl DataDir {
     /// The port that was asked for, else the one of last time, else a free one; kept for next time.
     pub(crate) fn port(&self, address: IpAddr, asked: Option<u16>) -> Result<u16, Error> {
         let file = self.path.join("port");
-        let free = |port| TcpListener::bind((address, port));
+        let free = |port| TcpListener::bind((address, port)).is_ok();
         let last = || std::fs::read_to_string(&file).ok()?.trim().parse().ok();
         let port = match asked {
-            Some(port) if free(port).is_ok() => port,
+            Some(port) if free(port) => port,
             Some(port) => return Err(Error::PortInUse { port }),
-            None => match last().filter(|&port| free(port).is_ok()) {
-                Some(port) => port,
-                None => free(0)
-                    .and_then(|listener| listener.local_addr())
-                    .map_err(Error::file("no free port to write into", &file))?
-                    .port(),
-            },
+            None => last()
+                .filter(|&port| free(port))
+                .or_else(|| candidates().find(|&port| free(port)))
+                .ok_or(Error::PortInUse { port: LOWEST })?,
         };
         pki::write(&file, &port.to_string())?;
         Ok(port)
     }
+}
+
+const LOWEST: u16 = 20000;
+
+/// Ports in an order that differs from process to process. The kernel's own free ports will not
+/// do: until the server listens, and until the next start, an outgoing connection may take one.
+fn candidates() -> impl Iterator<Item = u16> {
+    const COUNT: u16 = 10_000; // above are Services' node ports
+    let start = RandomState::new().build_hasher().finish() % u64::from(COUNT);
+    (0..COUNT).map(move |i| LOWEST + (start as u16 + i) % COUNT)
 }

@@ -12,7 +12,7 @@ use crate::process::{Process, Spec};
 pub(crate) const ENDPOINT: &str = "unix://etcd.sock";
 
 const SOCKET: &str = "etcd.sock";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn spec(program: &Path, dir: &Path, unsafe_no_fsync: bool, detached: bool) -> Spec {
     // etcd insists on host:port in what it advertises; a member alone never calls itself.

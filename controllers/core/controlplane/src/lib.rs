@@ -44,7 +44,8 @@ use data_dir::DataDir;
 pub struct Options {
     /// Where etcd's data, keys, logs and the kubeconfig are; made if absent.
     pub data_dir: PathBuf,
-    /// The API server's port; by default that of the last start on this folder, or a free one.
+    /// The API server's port; by default that of the last start on this folder, or a free one
+    /// between 20000 and 30000.
     pub port: Option<u16>,
     /// Where the API server listens; 127.0.0.1 by default. Real containers need one that they can
     /// reach, such as a bridge's.
@@ -102,8 +103,7 @@ impl ControlPlane {
         let dir = data.path.clone();
         end_leftovers(&dir).await;
         let pki = Pki::open(&dir.join("pki"), options.address)?;
-        // With these the API server asks kubelets for logs and exec; bound by its own RBAC role
-        // in real clusters, where the certificate is also in this group.
+        // With this one the API server asks kubelets for logs and exec.
         pki.client_cert("corten-apiserver", Some(ADMINS))?;
         let admin = pki.client_cert("corten-admin", Some(ADMINS))?;
         let port = data.port(options.address, options.port)?;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 /// Receives every [`Report`]; cheap to clone. The default one ignores them.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(&Report<'_>) + Send + Sync>>);
+pub struct Progress(Option<Arc<Show>>);
+
+type Show = dyn Fn(&Report<'_>) + Send + Sync;
 
 /// One piece of news about one step.
 #[derive(Debug, Clone, Copy)]

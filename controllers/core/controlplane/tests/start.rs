@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use controlplane::{Assets, ControlPlane, Error, Options, Progress, Tool, upstream::Upstream};
 use k8s_openapi::api::core::v1::{Namespace, Node};
-use kube::api::{Api, PostParams};
+use kube::api::{Api, ListParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
@@ -182,7 +182,7 @@ async fn what_was_detached_lives_on_until_it_is_stopped() {
     drop(plane);
     let client = Client::try_from(config).unwrap();
     Api::<Namespace>::all(client)
-        .list(&Default::default())
+        .list(&ListParams::default())
         .await
         .unwrap();
 
@@ -258,9 +258,9 @@ async fn upstream_runs_beside_it() {
         .unwrap();
     let since = Instant::now();
     loop {
-        running
-            .iter_mut()
-            .for_each(|process| process.check().unwrap());
+        for process in &mut running {
+            process.check().unwrap();
+        }
         let status = deployments.get("web").await.unwrap().status.unwrap();
         if status.available_replicas == Some(3) {
             break;

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::cache::{self, Place};
-use super::{KUBERNETES, Tool};
+use super::{KUBERNETES, KWOK, Tool};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
 
@@ -22,10 +22,10 @@ pub(super) enum Module {
 }
 
 impl Module {
-    fn name(self) -> &'static str {
+    fn folder(self) -> String {
         match self {
-            Module::Kubernetes => "kubernetes",
-            Module::Kwok => "kwok",
+            Module::Kubernetes => format!("kubernetes-{KUBERNETES}"),
+            Module::Kwok => format!("kwok-{KWOK}"),
         }
     }
 
@@ -66,6 +66,7 @@ impl Module {
 
 /// Builds `tool` into its place in the cache.
 pub(super) async fn get(
+    go: Option<&Path>,
     cache: &Path,
     tool: Tool,
     place: &Place,
@@ -77,19 +78,18 @@ pub(super) async fn get(
         format!("building {tool} {} with Go", tool.version()),
         Some(tool.build_time()),
     );
-    let dir = cache
-        .join("build")
-        .join(format!("{}-{}", recipe.module.name(), recipe.version));
+    let dir = cache.join("build").join(recipe.module.folder());
     let dir = std::path::absolute(&dir).unwrap_or(dir);
     {
         // Two programs of one module may be built at once: only the writing must not overlap.
-        let _lock = cache::lock(&dir, "files", recipe.module.name(), progress).await?;
+        let _lock = cache::lock(&dir, "files", &recipe.module.folder(), progress).await?;
         write_files(&dir, recipe.module.files())?;
     }
     let scratch = place.scratch()?;
     let made = scratch.path(recipe.name);
     let arguments = arguments(tool, &made);
-    run(&dir, &arguments, &|line| step.tell(Event::Line(line))).await?;
+    let go = go.unwrap_or(Path::new("go"));
+    run(go, &dir, &arguments, &|line| step.tell(Event::Line(line))).await?;
     place.keep(&made)?;
     step.finish();
     Ok(())
@@ -122,9 +122,14 @@ fn write_files(dir: &Path, files: &[(&str, &str)]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn run(dir: &Path, arguments: &[OsString], line: &dyn Fn(&str)) -> Result<(), Error> {
+async fn run(
+    go: &Path,
+    dir: &Path,
+    arguments: &[OsString],
+    line: &(dyn Fn(&str) + Sync),
+) -> Result<(), Error> {
     const KEPT: usize = 12;
-    let mut child = Command::new("go")
+    let mut child = Command::new(go)
         .args(arguments)
         .current_dir(dir)
         .env("CGO_ENABLED", "0")
@@ -137,7 +142,7 @@ async fn run(dir: &Path, arguments: &[OsString], line: &dyn Fn(&str)) -> Result<
         .map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => Error::NoGo,
             _ => Error::Run {
-                program: "go".into(),
+                program: go.to_owned(),
                 source,
             },
         })?;
@@ -153,7 +158,7 @@ async fn run(dir: &Path, arguments: &[OsString], line: &dyn Fn(&str)) -> Result<
         }
     }
     let status = child.wait().await.map_err(|source| Error::Run {
-        program: "go".into(),
+        program: go.to_owned(),
         source,
     })?;
     if status.success() {

@@ -55,7 +55,7 @@ struct Source {
 }
 
 const CONNECT: Duration = Duration::from_secs(3);
-const ANSWER: Duration = Duration::from_secs(15);
+const ANSWER: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 const REDIRECTS: usize = 5;
 
@@ -213,7 +213,7 @@ async fn download(
     out.flush()
         .await
         .map_err(Error::file("cannot write", file))?;
-    Ok(hex(&hash.finalize()))
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// The body of `url`, redirects followed; never from HTTPS down to HTTP.
@@ -284,8 +284,4 @@ fn unreachable(url: &str, reason: String) -> Error {
         url: url.to_owned(),
         reason,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

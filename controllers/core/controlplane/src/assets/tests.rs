@@ -64,8 +64,7 @@ impl Drop for Folder {
 type Files = HashMap<String, Vec<u8>>;
 
 fn sum(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// A release as it is published: Kubernetes' programs as files, etcd in an archive.
@@ -147,6 +146,7 @@ fn from(cache: &Folder, from: From, sites: Sites) -> AssetOptions {
         from,
         cache: Some(cache.0.clone()),
         sites,
+        go: None,
     }
 }
 
@@ -218,7 +218,7 @@ async fn a_wrong_checksum_is_an_error_and_keeps_nothing() {
     let (scratch, cache) = (Folder::new("wrong-scratch"), Folder::new("wrong"));
     let mut files = published(&scratch);
     for (path, bytes) in &mut files {
-        if path.ends_with("kube-apiserver") || path.ends_with(".gz") {
+        if path.ends_with("kube-apiserver") || path.ends_with("tar.gz") {
             bytes.push(b'!');
         }
     }
@@ -245,19 +245,56 @@ async fn a_site_that_cannot_be_reached_or_has_nothing_is_said_so() {
     assert_eq!(cache.files(), [""; 0]);
 }
 
-#[test]
-fn neither_network_nor_go_is_one_sentence_with_the_ways_out() {
-    let error = Error::NoWay {
-        tools: Tool::CONTROL_PLANE.to_vec(),
-        release: release::why(&Error::Unreachable {
-            url: "https://example.org/x".into(),
-            reason: "connection refused".into(),
-        }),
+#[tokio::test]
+async fn without_a_release_the_pinned_modules_are_built() {
+    let cache = Folder::new("go");
+    let go = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets/tests/go");
+    let options = AssetOptions {
+        go: Some(go),
+        ..from(&cache, From::Auto, nowhere())
     };
-    assert_eq!(
-        error.to_string(),
-        "etcd and kube-apiserver cannot be got, as https://example.org/x cannot be reached \
-         (connection refused) and there is no `go` in PATH: go online, install Go 1.26 or newer, \
-         or name a folder that has them with --assets"
+    let tools = [Tool::Etcd, Tool::E2e];
+    let assets = Assets::locate(&options, &tools, &Progress::default()).await;
+    assert!(is_program(assets.unwrap().path(Tool::Etcd).unwrap()));
+    let told = std::fs::read_to_string(cache.0.join("told")).unwrap();
+    assert!(told.contains("go.mod\ngo.sum\n"), "{told}");
+    assert!(
+        told.contains("CGO_ENABLED=0 build -mod=readonly -trimpath"),
+        "{told}"
     );
+    assert!(
+        told.contains("CGO_ENABLED=0 test -c -mod=readonly -trimpath"),
+        "{told}"
+    );
+    assert!(told.contains("version.gitVersion=v1.36.3 "), "{told}");
+    assert!(told.contains("version.gitMinor=36 "), "{told}");
+}
+
+#[tokio::test]
+async fn a_failed_build_tells_what_go_said() {
+    let cache = Folder::new("fails");
+    // Another program stands in for Go; it does not know the options.
+    let options = AssetOptions {
+        go: Some("ls".into()),
+        ..from(&cache, From::Go, nowhere())
+    };
+    let error = locate(&options).await.unwrap_err().to_string();
+    assert!(error.contains("start again: ls: "), "{error}");
+    assert_eq!(cache.files().len(), 3, "only go.mod, go.sum and main.go");
+}
+
+#[tokio::test]
+async fn neither_network_nor_go_is_one_sentence_with_the_ways_out() {
+    let cache = Folder::new("no-way");
+    let options = AssetOptions {
+        go: Some("/no/such/go".into()),
+        ..from(&cache, From::Auto, nowhere())
+    };
+    let error = locate(&options).await.unwrap_err().to_string();
+    let (start, end) = error.split_once(" cannot be reached (").unwrap();
+    assert!(start.starts_with("etcd and kube-apiserver cannot be got, as http://127.0.0.1:9/"));
+    assert!(end.ends_with(
+        "and there is no `go` in PATH: go online, install Go 1.26 or newer, \
+         or name a folder that has them with --assets"
+    ));
 }
