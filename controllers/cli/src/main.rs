@@ -1,2 +1,45 @@
-//! corten
-fn main() {}
+//! `corten`: Kubernetes' control loops on your machine.
+//!
+//! `corten up` starts an API server, controllers, scheduler and nodes and shows what they do;
+//! `corten controllers`, `corten scheduler` and `corten nodes` are the parts one by one, against any
+//! kubeconfig. Start reading at [`commands`], then `up.rs`.
+#![forbid(unsafe_code)]
+
+mod apply;
+mod commands;
+mod kubectl;
+mod parts;
+mod progress;
+mod registry;
+mod state;
+mod up;
+mod view;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Small objects by the thousand: the system's allocator keeps twice the memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = commands::Cli::parse().command;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(command.run()),
+        Err(error) => Err(anyhow::Error::from(error)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("corten: {error:#}");
+            match error.is::<runtime::serve::Misuse>() {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
+        }
+    }
+}

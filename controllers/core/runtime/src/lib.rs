@@ -31,11 +31,11 @@ mod limit;
 pub mod log;
 pub mod metrics;
 pub mod plans;
-pub mod serve;
 mod process;
 mod queue;
 mod record;
 mod send;
+pub mod serve;
 
 pub use caches::{Cache, Caches, Change, IndexFn, Key, Watched};
 pub use clock::Clock;

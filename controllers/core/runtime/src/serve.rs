@@ -74,7 +74,9 @@ where
 {
     args.logging.init().map_err(Misuse)?;
     let election = args.election.options(component.name).map_err(Misuse)?;
-    let config = args::config(&args.client, component.name).await.map_err(say)?;
+    let config = args::config(&args.client, component.name)
+        .await
+        .map_err(say)?;
     let options = Options {
         namespace: args.client.namespace.clone(),
         ..Options::default()
@@ -118,19 +120,33 @@ async fn lead(
     work: impl Future<Output = Result<ExitCode, Misuse>>,
 ) -> Result<ExitCode, Misuse> {
     let elector = Elector::new(client, options, clock, runtime.metrics().clone());
-    let led = tokio::select! {
-        led = elector.run(|| work) => led,
+    let leadership = tokio::select! {
+        leadership = elector.acquire() => leadership,
         () = told_to_end() => return Ok(ExitCode::SUCCESS),
     };
-    led.unwrap_or_else(|lost| {
-        tracing::error!("{lost}");
-        Ok(ExitCode::from(Lost::EXIT_CODE))
-    })
+    // From here on `work` sees to its own end: the lease is given up when nothing runs any more.
+    let ended = tokio::select! {
+        ended = work => Some(ended),
+        () = leadership.lost() => None,
+    };
+    match ended {
+        Some(ended) => {
+            leadership.release().await;
+            ended
+        }
+        None => {
+            tracing::error!("the lease could not be renewed in time, another one leads now");
+            Ok(ExitCode::from(Lost::EXIT_CODE))
+        }
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.
 pub async fn told_to_end() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         // Without signals there is nothing to wait for but a kill.
         return std::future::pending().await;
     };

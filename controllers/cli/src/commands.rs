@@ -1,0 +1,195 @@
+//! What can be asked of `corten`, and what each flag means.
+
+use crate::{kubectl, parts, state, up};
+use clap::{Args, Parser, Subcommand};
+use controlplane::AssetOptions;
+use runtime::args::{ClientArgs, LoggingArgs};
+use runtime::serve::CommonArgs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Kubernetes' control loops in Rust, against a real kube-apiserver.
+#[derive(Debug, Parser)]
+#[command(name = "corten", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a cluster: API server, controllers, scheduler and nodes; show the workloads
+    Up(Box<Up>),
+    /// End a cluster that `up --detach` started
+    Down(DataArgs),
+    /// Say what runs
+    Status(DataArgs),
+    /// Run kubectl against the cluster (fetched or built once)
+    #[command(disable_help_flag = true)]
+    Kubectl(Kubectl),
+    /// Run controllers against an API server
+    Controllers(Controllers),
+    /// Run the scheduler against an API server
+    Scheduler(Scheduler),
+    /// Run hollow nodes against an API server
+    Nodes(Nodes),
+}
+
+/// Where a cluster's data are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Folder of etcd's data, keys, logs and the kubeconfig [default: ~/.local/share/corten]
+    #[arg(long, value_name = "DIR", env = "CORTEN_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Where the real servers come from.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Programs")]
+pub(crate) struct AssetArgs {
+    /// Folder that has etcd and kube-apiserver
+    #[arg(long, value_name = "DIR")]
+    pub(crate) assets: Option<PathBuf>,
+    /// Where to get programs that are not there: the official release, or built from source with Go
+    #[arg(long, value_name = "WHERE", default_value = "auto")]
+    pub(crate) from: FromArg,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum FromArg {
+    /// The release if it can be reached, else Go
+    Auto,
+    /// The official release, verified against its checksums
+    Release,
+    /// `go build` of a pinned module
+    Go,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Port of the API server on loopback [default: the last one, or a free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// How many hollow nodes to run
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) nodes: u32,
+    /// Manifests to apply: a file or a folder of them; may be repeated
+    #[arg(short, long = "filename", value_name = "FILE|DIR")]
+    pub(crate) filename: Vec<PathBuf>,
+    /// Return when the cluster is ready; `corten down` ends it
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Also get kubectl, for `corten kubectl`
+    #[arg(long)]
+    pub(crate) kubectl: bool,
+    /// Print plain lines even on a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// The process that `--detach` leaves behind.
+    #[arg(long, hide = true)]
+    pub(crate) serve: bool,
+    #[command(flatten)]
+    pub(crate) assets: AssetArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    #[command(flatten)]
+    pub(crate) log: LoggingArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Kubectl {
+    /// Arguments for kubectl
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Controllers {
+    /// Controllers to run, as kube-controller-manager's flag: `*` are all, `-NAME` leaves one out
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        default_value = "*",
+        allow_hyphen_values = true
+    )]
+    pub(crate) controllers: Vec<String>,
+    /// Objects worked on at once by each controller
+    #[arg(long, value_name = "N", default_value_t = parts::WORKERS)]
+    pub(crate) workers: usize,
+    /// CA certificates for the ConfigMap kube-root-ca.crt [default: the kubeconfig's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Scheduler {
+    /// Pods with this schedulerName are ours
+    #[arg(long, value_name = "NAME", default_value = "default-scheduler")]
+    pub(crate) scheduler_name: String,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Nodes {
+    /// How many nodes to register
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) count: u32,
+    /// What their names begin with
+    #[arg(long, value_name = "PREFIX", default_value = "node-")]
+    pub(crate) name_prefix: String,
+    /// Also run Node objects that others made with the annotation kwok.x-k8s.io/node
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) manage_kwok_nodes: bool,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Up(up) => up::run(*up).await,
+            Self::Down(data) => state::down(&data.path()).await,
+            Self::Status(data) => state::status(&data.path()).await,
+            Self::Kubectl(kubectl) => kubectl::run(kubectl).await,
+            Self::Controllers(args) => Ok(parts::controllers(args).await),
+            Self::Scheduler(args) => Ok(parts::scheduler(args).await),
+            Self::Nodes(args) => Ok(parts::nodes(args).await),
+        }
+    }
+}
+
+impl DataArgs {
+    /// The folder, chosen or default.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(default_data_dir)
+    }
+}
+
+fn default_data_dir() -> PathBuf {
+    let share = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    share
+        .or_else(home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("corten")
+}
+
+impl AssetArgs {
+    pub(crate) fn options(&self) -> AssetOptions {
+        AssetOptions {
+            dir: self.assets.clone(),
+            from: match self.from {
+                FromArg::Auto => controlplane::From::Auto,
+                FromArg::Release => controlplane::From::Release,
+                FromArg::Go => controlplane::From::Go,
+            },
+            ..AssetOptions::default()
+        }
+    }
+}

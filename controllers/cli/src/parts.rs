@@ -1,0 +1,119 @@
+//! The parts of a cluster: what `corten up` runs together and the commands `controllers`, `scheduler` and
+//! `nodes` one by one.
+
+use crate::commands::{Controllers, Nodes, Scheduler};
+use crate::registry::{self, Settings};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::Config;
+use runtime::Runtime;
+use runtime::args::{CONTROLLERS_PORT, SCHEDULER_PORT};
+use runtime::serve::{Component, Misuse, serve};
+use std::process::ExitCode;
+
+/// Objects that each controller works on at once, if the flags choose no other number: turns wait for the
+/// API server, not for the processor.
+pub(crate) const WORKERS: usize = 16;
+
+/// `corten controllers`
+pub(crate) async fn controllers(args: Controllers) -> ExitCode {
+    let component = Component {
+        name: "kube-controller-manager",
+        port: CONTROLLERS_PORT,
+    };
+    let (names, workers, file) = (args.controllers, args.workers, args.root_ca_file);
+    serve(component, args.common, |runtime, config| {
+        let root_ca = match file {
+            Some(file) => {
+                let read = std::fs::read_to_string(&file);
+                Some(read.map_err(|error| {
+                    Misuse(format!("--root-ca-file {}: {error}", file.display()))
+                })?)
+            }
+            None => root_ca(config),
+        };
+        run_controllers(runtime, &names, &Settings { workers, root_ca })
+    })
+    .await
+}
+
+/// `corten scheduler`
+pub(crate) async fn scheduler(args: Scheduler) -> ExitCode {
+    let component = Component {
+        name: "kube-scheduler",
+        port: SCHEDULER_PORT,
+    };
+    let name = args.scheduler_name;
+    serve(component, args.common, |runtime, _| {
+        run_scheduler(runtime, name);
+        Ok(())
+    })
+    .await
+}
+
+/// `corten nodes`
+pub(crate) async fn nodes(args: Nodes) -> ExitCode {
+    let component = Component {
+        name: "corten-nodes",
+        port: 0,
+    };
+    let options = kubelet::Options {
+        count: args.count as usize,
+        name_prefix: args.name_prefix,
+        manage_kwok_nodes: args.manage_kwok_nodes,
+        ..kubelet::Options::default()
+    };
+    serve(component, args.common, |runtime, _| {
+        run_nodes(runtime, options)
+    })
+    .await
+}
+
+/// Runs the controllers that `names` choose.
+pub(crate) fn run_controllers(
+    runtime: &Runtime,
+    names: &[String],
+    settings: &Settings,
+) -> Result<(), Misuse> {
+    for entry in registry::select(names)? {
+        runtime
+            .metrics()
+            .running("kube-controller-manager", entry.name, true);
+        (entry.run)(runtime, settings);
+    }
+    Ok(())
+}
+
+/// Runs the scheduler for pods with this schedulerName.
+pub(crate) fn run_scheduler(runtime: &Runtime, scheduler_name: String) {
+    let options = scheduler::Options {
+        // It names an event source, which lives as long as the process; there is one a process.
+        scheduler_name: scheduler_name.leak(),
+        ..scheduler::Options::default()
+    };
+    scheduler::Scheduler::new(runtime, options).run();
+}
+
+/// Runs hollow nodes.
+pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) -> Result<(), Misuse> {
+    let agent = kubelet::Agent::new(runtime, options);
+    runtime.spawn("nodes", agent.run());
+    Ok(())
+}
+
+/// The CA certificates of a kubeconfig as PEM: what pods are to trust.
+pub(crate) fn root_ca(config: &Config) -> Option<String> {
+    let certificates = config.root_cert.as_ref()?;
+    let pem = certificates.iter().map(|der| {
+        let text = STANDARD.encode(der);
+        let lines: Vec<&str> = (0..text.len())
+            .step_by(64)
+            .map(|at| &text[at..text.len().min(at + 64)])
+            .collect();
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        )
+    });
+    Some(pem.collect())
+}

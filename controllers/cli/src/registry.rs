@@ -1,0 +1,142 @@
+//! The table of controllers: adding one is a line here.
+
+use deployment::DeploymentController;
+use endpoints::EndpointsController;
+use endpointslice::EndpointSliceController;
+use replicaset::ReplicaSetController;
+use runtime::Runtime;
+use runtime::serve::Misuse;
+use serviceaccount::{RootCaPublisher, ServiceAccountController};
+
+/// A controller that can be run.
+pub(crate) struct Entry {
+    /// Upstream's name, for `--controllers`.
+    pub(crate) name: &'static str,
+    /// The name that upstream accepts too.
+    alias: &'static str,
+    /// Runs it.
+    pub(crate) run: fn(&Runtime, &Settings),
+}
+
+/// What a controller may have to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Objects worked on at once by each controller.
+    pub(crate) workers: usize,
+    /// CA certificates (PEM) for kube-root-ca.crt; without them that controller has nothing to publish.
+    pub(crate) root_ca: Option<String>,
+}
+
+const TABLE: &[Entry] = &[
+    Entry {
+        name: "deployment-controller",
+        alias: "deployment",
+        run: |rt, set| rt.run(DeploymentController::default(), set.workers),
+    },
+    Entry {
+        name: "replicaset-controller",
+        alias: "replicaset",
+        run: |rt, set| rt.run(ReplicaSetController, set.workers),
+    },
+    Entry {
+        name: "endpointslice-controller",
+        alias: "endpointslice",
+        run: |rt, set| rt.run(EndpointSliceController::default(), set.workers),
+    },
+    Entry {
+        name: "endpoints-controller",
+        alias: "endpoint",
+        run: |rt, set| rt.run(EndpointsController::default(), set.workers),
+    },
+    Entry {
+        name: "serviceaccount-controller",
+        alias: "serviceaccount",
+        run: |rt, set| rt.run(ServiceAccountController, set.workers),
+    },
+    Entry {
+        name: "root-ca-certificate-publisher-controller",
+        alias: "root-ca-cert-publisher",
+        run: |rt, set| {
+            if let Some(ca) = &set.root_ca {
+                rt.run(RootCaPublisher::new(ca.clone()), set.workers);
+            }
+        },
+    },
+];
+
+/// The controllers that `--controllers` names. As upstream's flag: `*` are all, `NAME` is one, `-NAME` is
+/// not one; the first word about a controller counts; an unknown name is an error.
+pub(crate) fn select(words: &[String]) -> Result<Vec<&'static Entry>, Misuse> {
+    let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
+    for word in &words {
+        let name = word.strip_prefix('-').unwrap_or(word);
+        if name != "*" && !TABLE.iter().any(|entry| entry.is(name)) {
+            let known: Vec<_> = TABLE.iter().map(|entry| entry.name).collect();
+            return Err(Misuse(format!(
+                "--controllers: \"{name}\" is not a controller; there are {}, and * for all",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(TABLE
+        .iter()
+        .filter(|entry| is_chosen(entry, &words))
+        .collect())
+}
+
+fn is_chosen(entry: &Entry, words: &[&str]) -> bool {
+    for word in words {
+        match word.strip_prefix('-') {
+            Some(name) if entry.is(name) => return false,
+            None if entry.is(word) => return true,
+            _ => {}
+        }
+    }
+    words.contains(&"*")
+}
+
+impl Entry {
+    fn is(&self, name: &str) -> bool {
+        self.name == name || self.alias == name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TABLE, select};
+
+    fn chosen(words: &str) -> Result<Vec<&'static str>, String> {
+        let words: Vec<_> = words.split(',').map(str::to_owned).collect();
+        let entries = select(&words).map_err(|error| error.0)?;
+        Ok(entries.iter().map(|entry| entry.name).collect())
+    }
+
+    #[test]
+    fn the_flag_means_what_upstreams_means() {
+        assert_eq!(chosen("*").map(|c| c.len()), Ok(TABLE.len()));
+        assert_eq!(
+            chosen("deployment,replicaset-controller").map(|c| c.len()),
+            Ok(2)
+        );
+        assert_eq!(
+            chosen("*,-deployment").map(|c| c.len()),
+            Ok(TABLE.len() - 1)
+        );
+        assert_eq!(
+            chosen("-deployment,*").map(|c| c.len()),
+            Ok(TABLE.len() - 1)
+        );
+        assert_eq!(chosen("-deployment").map(|c| c.len()), Ok(0));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_those_that_are_known() {
+        let error = chosen("*,-deploymint").unwrap_or_default();
+        assert!(error.is_empty());
+        let error = chosen("*,-deploymint").err().unwrap_or_default();
+        assert!(
+            error.contains("deploymint") && error.contains("deployment-controller"),
+            "{error}"
+        );
+    }
+}
