@@ -438,7 +438,7 @@ impl Worker {
                     % 1000
             }
         };
-        node::RENEW * (share as u32 + 1) / 1001
+        node::RENEW * (1000 - share as u32) / 1000
     }
 
     fn look_at_pod(&mut self, key: &Key, view: &impl View, now: Timestamp) -> Decision {
