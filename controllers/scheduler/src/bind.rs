@@ -152,7 +152,7 @@ async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
         match pods.get_opt(meta::name(of)).await {
             Ok(live) => return fate(live.as_ref(), &info.uid, node),
             Err(error) => {
-                tracing::debug!(pod = meta::name(of), %error, "where it is cannot be found out yet")
+                tracing::debug!(pod = meta::name(of), %error, "where it is cannot be found out yet");
             }
         }
         tokio::time::sleep(wait).await;

@@ -134,9 +134,9 @@ fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diag
             format!("node(s) didn't satisfy plugin(s) [{}]", names.join(" ")),
             all.len() - asked,
         );
-        named
-            .iter()
-            .for_each(|(index, _)| rejected_by.insert(*index));
+        for (index, _) in named {
+            rejected_by.insert(*index);
+        }
     }
     Err(Diagnosis {
         nodes: all.len(),
@@ -174,7 +174,7 @@ fn best(feasible: &[u32], totals: &[i64], seed: u64) -> (u32, i64) {
     let most = totals.iter().copied().max().unwrap_or(0);
     let count = totals.iter().filter(|total| **total == most).count();
     // The high half of the product is below `count`, evenly (Lemire).
-    let lot = (u128::from(spread(seed)) * count as u128 >> 64) as usize;
+    let lot = ((u128::from(spread(seed)) * count as u128) >> 64) as usize;
     let mut tied = feasible
         .iter()
         .zip(totals)

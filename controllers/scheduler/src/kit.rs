@@ -27,7 +27,7 @@ pub(crate) fn node(name: &str, more: Value) -> Arc<Node> {
 pub(crate) fn pod(name: &str, more: Value) -> Arc<Pod> {
     let mut value = json!({
         "metadata": { "name": name, "namespace": "ns", "uid": format!("u-{name}") },
-        "spec": { "containers": [{ "name": "c" }] },
+        "spec": { "containers": [{ "name": "c", "image": "i" }] },
     });
     merge(&mut value, more);
     Arc::new(serde_json::from_value(value).expect("the test's pod is valid"))
@@ -40,7 +40,7 @@ pub(crate) fn info(name: &str, more: Value) -> Arc<PodInfo> {
 
 /// What to merge over a pod for these requests of its container.
 pub(crate) fn requests(list: Value) -> Value {
-    json!({ "spec": { "containers": [{ "name": "c", "resources": { "requests": list } }] } })
+    json!({ "spec": { "containers": [{ "name": "c", "image": "i", "resources": { "requests": list } }] } })
 }
 
 /// A cluster of these nodes.

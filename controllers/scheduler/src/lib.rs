@@ -153,7 +153,7 @@ impl Shell {
                     if changed {
                         let shell = self.clone();
                         self.runtime.spawn("condition", async move {
-                            shell.tell(&info, &message).await
+                            shell.tell(&info, &message).await;
                         });
                     }
                 }
@@ -219,3 +219,6 @@ impl Shell {
         self.cycle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,9 @@ pub enum Prepared<'a> {
     Check(Check<'a>),
 }
 
+/// Answers for a node.
+pub type Judge<'a, T> = Box<dyn Fn(&NodeInfo, &Node) -> T + 'a>;
+
 /// A filter that looked at a pod.
 pub struct Check<'a> {
     /// The texts that the bits of [`Verdict::reasons`] stand for.
@@ -38,7 +41,7 @@ pub struct Check<'a> {
     /// If there, only the nodes of these names can pass; the others are not asked about.
     pub only: Option<Vec<&'a str>>,
     /// Judges a node. Called in the hot loop: it should not allocate.
-    pub judge: Box<dyn Fn(&NodeInfo, &Node) -> Verdict + 'a>,
+    pub judge: Judge<'a, Verdict>,
 }
 
 /// What a filter says about a pod on a node.
@@ -86,7 +89,7 @@ pub struct Scorer<'a> {
     /// How raw scores become 0–100.
     pub normalise: Normalise,
     /// The raw score of a node, not negative. Called in the hot loop: it should not allocate.
-    pub score: Box<dyn Fn(&NodeInfo, &Node) -> i64 + 'a>,
+    pub score: Judge<'a, i64>,
 }
 
 /// How the raw scores of all nodes become 0–100.
@@ -118,9 +121,9 @@ impl Normalise {
                 .for_each(|score| *score = 100 - 100 * *score / max),
             Self::Spread => {
                 let min = scores.iter().copied().min().unwrap_or(0);
-                scores
-                    .iter_mut()
-                    .for_each(|score| *score = 100 * (max + min - *score) / max);
+                for score in scores {
+                    *score = 100 * (max + min - *score) / max;
+                }
             }
         }
     }

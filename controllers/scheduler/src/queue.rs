@@ -123,7 +123,7 @@ impl Queue {
         }
         match place {
             Some(Place::Parked { wakes, .. }) if changed && wakes.meets(Events::POD_UPDATE) => {
-                self.enqueue(&uid, now)
+                self.enqueue(&uid, now);
             }
             Some(place @ (Place::Parked { .. } | Place::Backoff { .. })) => self.enter(&uid, place),
             Some(place @ Place::InFlight { .. }) => {

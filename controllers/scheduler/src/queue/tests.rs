@@ -18,8 +18,9 @@ fn gated(name: &str) -> Arc<PodInfo> {
 
 fn queue(pods: &[&str]) -> Queue {
     let mut queue = Queue::default();
-    pods.iter()
-        .for_each(|name| queue.put(info(name, json!({})), at(0.0)));
+    for name in pods {
+        queue.put(info(name, json!({})), at(0.0));
+    }
     queue
 }
 

@@ -132,8 +132,10 @@ impl World {
                 left(counted, offered)
             }
         };
-        let least =
-            (free(counted.milli_cpu, offered.milli_cpu) + free(counted.memory, offered.memory)) / 2;
+        let least = i64::midpoint(
+            free(counted.milli_cpu, offered.milli_cpu),
+            free(counted.memory, offered.memory),
+        );
         if wanted.milli_cpu == 0 && wanted.memory == 0 {
             return least;
         }
