@@ -117,7 +117,7 @@ pub(crate) struct Controllers {
     )]
     pub(crate) controllers: Vec<String>,
     /// Objects worked on at once by each controller
-    #[arg(long, value_name = "N", default_value_t = parts::WORKERS)]
+    #[arg(long, value_name = "N", default_value_t = runtime::serve::WORKERS)]
     pub(crate) workers: usize,
     /// CA certificates for the ConfigMap kube-root-ca.crt [default: the kubeconfig's]
     #[arg(long, value_name = "FILE")]

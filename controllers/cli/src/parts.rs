@@ -3,26 +3,19 @@
 
 use crate::commands::{Controllers, Nodes, Scheduler};
 use crate::registry::{self, Settings};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use kube::Config;
 use runtime::Runtime;
-use runtime::args::{CONTROLLERS_PORT, SCHEDULER_PORT};
+use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
 use runtime::serve::{Component, Misuse, serve};
 use std::process::ExitCode;
 
-/// Objects that each controller works on at once, if the flags choose no other number: turns wait for the
-/// API server, not for the processor.
-pub(crate) const WORKERS: usize = 16;
-
 /// `corten controllers`
-pub(crate) async fn controllers(args: Controllers) -> ExitCode {
+pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
     let component = Component {
         name: "kube-controller-manager",
         port: CONTROLLERS_PORT,
     };
-    let (names, workers, file) = (args.controllers, args.workers, args.root_ca_file);
-    serve(component, args.common, |runtime, config| {
+    let (names, workers, file) = (flags.controllers, flags.workers, flags.root_ca_file);
+    serve(component, flags.common, |runtime, config| {
         let root_ca = match file {
             Some(file) => {
                 let read = std::fs::read_to_string(&file);
@@ -30,7 +23,7 @@ pub(crate) async fn controllers(args: Controllers) -> ExitCode {
                     Misuse(format!("--root-ca-file {}: {error}", file.display()))
                 })?)
             }
-            None => root_ca(config),
+            None => args::root_ca(config),
         };
         run_controllers(runtime, &names, &Settings { workers, root_ca })
     })
@@ -99,21 +92,4 @@ pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) -> Result<
     let agent = kubelet::Agent::new(runtime, options);
     runtime.spawn("nodes", agent.run());
     Ok(())
-}
-
-/// The CA certificates of a kubeconfig as PEM: what pods are to trust.
-pub(crate) fn root_ca(config: &Config) -> Option<String> {
-    let certificates = config.root_cert.as_ref()?;
-    let pem = certificates.iter().map(|der| {
-        let text = STANDARD.encode(der);
-        let lines: Vec<&str> = (0..text.len())
-            .step_by(64)
-            .map(|at| &text[at..text.len().min(at + 64)])
-            .collect();
-        format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            lines.join("\n")
-        )
-    });
-    Some(pem.collect())
 }

@@ -2,7 +2,7 @@
 
 use crate::apply::{self, Manifest};
 use crate::commands::Up;
-use crate::parts::{self, WORKERS};
+use crate::parts;
 use crate::progress::{self, words};
 use crate::registry::Settings;
 use crate::state::{State, start_time};
@@ -14,7 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use runtime::Runtime;
 use runtime::args::{self, ClientArgs};
-use runtime::serve::{Misuse, told_to_end};
+use runtime::serve::{Misuse, WORKERS, told_to_end};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
         .await
         .map_err(|error| Misuse(error.to_string()))?;
     eprintln!("• running against {}", config.cluster_url);
-    let root_ca = parts::root_ca(&config);
+    let root_ca = args::root_ca(&config);
     let cluster = Cluster::begin(&config, up, root_ca).await?;
     let outcome = async {
         cluster.ready(up.nodes as usize).await?;

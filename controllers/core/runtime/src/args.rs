@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use connect::{Error, check_server, client, config, connect};
+pub use connect::{Error, check_server, client, config, connect, root_ca};
 pub use go::{parse_bool, parse_duration};
 
 /// The port of the admin server of controllers.

@@ -4,6 +4,7 @@ use crate::admin::Admin;
 use crate::args::{self, ClientArgs, LeaderElectionArgs, LoggingArgs, ServingArgs};
 use crate::lease::{Elector, Lost};
 use crate::{Options, Runtime};
+use clap::{Args, FromArgMatches};
 use kube::{Client, Config};
 use std::fmt;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The flags that every program has.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct CommonArgs {
     /// Which API server.
     #[command(flatten)]
@@ -28,6 +29,35 @@ pub struct CommonArgs {
     /// What is logged.
     #[command(flatten)]
     pub logging: LoggingArgs,
+}
+
+/// Objects that a controller works on at once, if nobody chooses another number: turns wait for the API
+/// server, not for the processor.
+pub const WORKERS: usize = 16;
+
+/// A program that has the common flags and no others: the whole of its `main`. See [`serve`].
+pub fn main<F>(component: Component, begin: F) -> ExitCode
+where
+    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+{
+    let command = CommonArgs::augment_args(
+        clap::Command::new(component.name).version(env!("CARGO_PKG_VERSION")),
+    );
+    let args = match CommonArgs::from_arg_matches(&command.get_matches()) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(component, args, begin)),
+        Err(error) => {
+            eprintln!("{}: no threads to run on: {error}", component.name);
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Who a program is.

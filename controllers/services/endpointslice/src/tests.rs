@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod closed_loop;
+
 use super::*;
 use serde_json::{Value, json};
 

@@ -7,6 +7,8 @@
 
 use super::ClientArgs;
 use crate::metrics::Metrics;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -225,6 +227,23 @@ fn build(config: &Config, metrics: Option<&Metrics>) -> Result<Client, Error> {
         .map_err(tower::BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// The CA certificates of a kubeconfig as PEM: what pods are to trust.
+pub fn root_ca(config: &Config) -> Option<String> {
+    let certificates = config.root_cert.as_ref()?;
+    let pem = certificates.iter().map(|der| {
+        let text = STANDARD.encode(der);
+        let lines: Vec<&str> = (0..text.len())
+            .step_by(64)
+            .map(|at| &text[at..text.len().min(at + 64)])
+            .collect();
+        format!(
+            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+            lines.join("\n")
+        )
+    });
+    Some(pem.collect())
 }
 
 /// Asks the server for its version, for five seconds at most: a start with a server that is not there ends

@@ -214,11 +214,8 @@ fn what_differs_only_in_form_is_left_alone() {
         (
             "order of addresses",
             |e| {
-                e.subsets.as_mut().unwrap()[0]
-                    .addresses
-                    .as_mut()
-                    .unwrap()
-                    .reverse()
+                let subset = &mut e.subsets.as_mut().unwrap()[0];
+                subset.addresses.as_mut().unwrap().reverse();
             },
             true,
         ),
@@ -244,12 +241,8 @@ fn what_differs_only_in_form_is_left_alone() {
         (
             "foreign annotation",
             |e| {
-                _ = e
-                    .metadata
-                    .annotations
-                    .as_mut()
-                    .unwrap()
-                    .insert("x".into(), "y".into())
+                let annotations = e.metadata.annotations.as_mut().unwrap();
+                annotations.insert("x".into(), "y".into());
             },
             true,
         ),

@@ -159,7 +159,7 @@ impl Town {
         let first = self.plan();
         let mut plan = first.clone();
         for _ in 0..4 {
-            if plan.len() == 0 {
+            if plan.actions().next().is_none() {
                 return kinds(&first);
             }
             self.carry_out(&plan);
@@ -363,10 +363,7 @@ fn a_pod_that_changes_its_condition_stays_in_its_slice() {
     town.settle();
     town.pods[1] = pod_with(1, "a1", 8080, false);
     assert_eq!(town.settle(), "update ×1");
-    let ready: Vec<_> = town
-        .endpoints()
-        .map(|endpoint| hints::is_ready(endpoint))
-        .collect();
+    let ready: Vec<_> = town.endpoints().map(hints::is_ready).collect();
     assert_eq!(ready, [true, false, true]);
 }
 
@@ -484,7 +481,8 @@ fn services_of_others_are_left_alone() {
 /// Builds slices of 4 with `before` pods, then makes the pods those of `after`; the numbers say in which slices.
 #[test]
 fn endpoints_are_packed_with_the_fewest_changes() {
-    let cases: [(&str, Vec<usize>, Vec<usize>, &str, Vec<usize>); 9] = [
+    type Numbers = Vec<usize>;
+    let cases: [(&str, Numbers, Numbers, &str, Numbers); 9] = [
         (
             "first",
             vec![],

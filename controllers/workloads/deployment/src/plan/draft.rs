@@ -61,14 +61,17 @@ impl Drafts {
     /// pods passes the bound for as long as its controller takes. Here a pod counts until its ReplicaSet says that it
     /// is gone, and nothing grows while one of them has not even seen its size.
     pub(super) fn room(&self, settings: &Settings) -> i32 {
-        if self
-            .all()
-            .any(|draft| draft.exists && !replicas::is_current(&draft.rs))
-        {
+        if !self.are_current() {
             return 0;
         }
         let pods = sum(self.all().map(Draft::pods));
         (settings.max_total() - pods).max(0)
+    }
+
+    /// True when each ReplicaSet has told what it has since its size was last changed.
+    pub(super) fn are_current(&self) -> bool {
+        self.all()
+            .all(|draft| !draft.exists || replicas::is_current(&draft.rs))
     }
 
     /// True when a size differs from the cache, or a ReplicaSet is to be created.

@@ -5,7 +5,7 @@
 //! from `replicas` and then takes every later round for a scaling one, for ever (kubernetes#138036); here each
 //! ReplicaSet with pods gets its annotations in every such round.
 
-use super::draft::{Draft, Drafts};
+use super::draft::{Draft, Drafts, sum};
 use crate::annotations::{self, DESIRED_REPLICAS, MAX_REPLICAS};
 use crate::world::{Settings, Strategy, World, by_age};
 use std::cmp::Ordering;
@@ -28,9 +28,11 @@ pub(super) fn proportionally(settings: &Settings, world: &World, drafts: &mut Dr
         },
     }
 
-    if drafts.wanted() - size_before > room {
-        // Pods of an earlier size are still there. Nothing is changed, also no annotation: the change of their
-        // ReplicaSet's status is the occasion to come back.
+    let growth = drafts.wanted() - size_before;
+    let several = before.iter().filter(|size| **size > 0).count() > 1;
+    if growth > room || (growth < 0 && several && !drafts.are_current()) {
+        // Pods of an earlier size are still there, or it is not known which ones are available. Nothing is changed,
+        // also no annotation: the next change of a ReplicaSet's status is the occasion to come back.
         for (draft, size) in drafts.all_mut().zip(before) {
             draft.replicas = size;
         }
@@ -84,6 +86,7 @@ fn share_out(settings: &Settings, world: &World, drafts: &mut Drafts) {
         let by_age = if to_add > 0 { by_age.reverse() } else { by_age };
         b.replicas.cmp(&a.replicas).then(by_age)
     });
+    let available: Vec<i32> = active.iter().map(|draft| draft.available()).collect();
     let mut left = to_add;
     for draft in &mut active {
         let share = share(draft, settings, world);
@@ -98,6 +101,29 @@ fn share_out(settings: &Settings, world: &World, drafts: &mut Drafts) {
     // What rounding leaves goes to the largest.
     if let Some(largest) = active.first_mut() {
         largest.replicas = largest.replicas.saturating_add(left).max(0);
+    }
+    keep_available(settings, &mut active, &available);
+}
+
+/// Shares are of sizes, and so may take available pods and leave others. Where too few available ones would be left
+/// (upstream goes on), they are kept and as many of the others go in their place.
+fn keep_available(settings: &Settings, active: &mut [&mut Draft], available: &[i32]) {
+    let needed = settings.min_available().min(sum(available.iter().copied()));
+    let kept = active
+        .iter()
+        .zip(available)
+        .map(|(draft, had)| draft.replicas.min(*had));
+    let lacking = (needed - sum(kept)).max(0);
+    let mut given = 0;
+    for (draft, had) in active.iter_mut().zip(available) {
+        let back = (had - draft.replicas).clamp(0, lacking - given);
+        draft.replicas += back;
+        given += back;
+    }
+    for (draft, had) in active.iter_mut().zip(available) {
+        let others = (draft.replicas - had).clamp(0, given);
+        draft.replicas -= others;
+        given -= others;
     }
 }
 

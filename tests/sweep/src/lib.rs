@@ -1,0 +1,1 @@
+//! Every write and every watch event of every scenario, made to fail.
