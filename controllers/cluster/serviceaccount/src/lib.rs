@@ -132,3 +132,6 @@ fn wake_namespace<K: Watched>(change: &Change<K>, queue: &Queue, name: &str) {
         queue.add(Key::new("", meta::namespace(meta)));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ fn namespaces_are_active_until_their_deletion_begins() {
 }
 
 /// The ConfigMap as the controller makes it, changed by `edit`.
-fn stored(edit: impl FnOnce(&mut ConfigMap)) -> Option<Arc<ConfigMap>> {
+fn stored(edit: impl FnOnce(&mut ConfigMap)) -> Arc<ConfigMap> {
     let plan = root_ca(&world(None));
     let action = plan.actions().next().unwrap();
     let Verb::Create(object) = &action.verb else {
@@ -52,7 +52,7 @@ fn stored(edit: impl FnOnce(&mut ConfigMap)) -> Option<Arc<ConfigMap>> {
     map.metadata.uid = Some("u1".into());
     map.metadata.resource_version = Some("7".into());
     edit(&mut map);
-    Some(Arc::new(map))
+    Arc::new(map)
 }
 
 fn world(config_map: Option<Arc<ConfigMap>>) -> RootCaWorld {
@@ -68,17 +68,13 @@ fn the_config_map_is_made_and_kept_as_it_should_be() {
     let update = "update configmap/kube-root-ca.crt";
     let anew = "delete configmap/kube-root-ca.crt (immutable with the wrong certificates)";
     for (what, config_map, expected) in [
-        ("missing", None, "create configmap/kube-root-ca.crt"),
         ("right", stored(|_| ()), ""),
         ("emptied", stored(|map| map.data = None), update),
         (
             "edited",
             stored(|map| {
-                _ = map
-                    .data
-                    .as_mut()
-                    .unwrap()
-                    .insert("ca.crt".into(), "x".into())
+                let data = map.data.as_mut().unwrap();
+                data.insert("ca.crt".into(), "x".into());
             }),
             update,
         ),
@@ -110,8 +106,11 @@ fn the_config_map_is_made_and_kept_as_it_should_be() {
             anew,
         ),
     ] {
-        assert_eq!(root_ca(&world(config_map)).to_string(), expected, "{what}");
+        let plan = root_ca(&world(Some(config_map)));
+        assert_eq!(plan.to_string(), expected, "{what}");
     }
+    let missing = root_ca(&world(None));
+    assert_eq!(missing.to_string(), "create configmap/kube-root-ca.crt");
     let ending = RootCaWorld {
         active: None,
         ..world(None)
@@ -125,7 +124,7 @@ fn a_repair_keeps_what_else_is_there_and_the_version() {
         map.data = None;
         map.metadata.labels = Some(BTreeMap::from([("team".into(), "red".into())]));
     });
-    let plan = root_ca(&world(old));
+    let plan = root_ca(&world(Some(old)));
     let Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
         panic!("it is a replacement");
     };
