@@ -150,21 +150,4 @@ fn endpoints_changed(change: &Change<Endpoints>, queue: &Queue, caches: &Caches)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-    #[test]
-    fn endpoints_that_hold_an_election_are_nobodys_leftovers() {
-        for (annotation, expected) in [("some/other", true), (LEADER_ANNOTATION, false)] {
-            let endpoints = Endpoints {
-                metadata: ObjectMeta {
-                    annotations: Some([(annotation.to_owned(), String::new())].into()),
-                    ..ObjectMeta::default()
-                },
-                subsets: None,
-            };
-            assert_eq!(is_leftover(&endpoints), expected, "{annotation}");
-        }
-    }
-}
+mod tests;
