@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// The index of pods by the node that they are bound to.
 const BY_NODE: &str = "spec.nodeName";
 /// The longest that the agent sleeps when no timer is set.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How many changes are looked at before finished writes are.
 const BATCH: usize = 1024;
 
@@ -116,7 +116,7 @@ impl Agent {
                     let mut done = Some(done);
                     while let Some(finished) = done {
                         if let Ok((item, outcome)) = finished {
-                            self.tell(&outcome);
+                            Self::tell(&outcome);
                             if self.worker.done(&item, &outcome, now) {
                                 items.push(item);
                             }
@@ -149,7 +149,7 @@ impl Agent {
         }
     }
 
-    fn tell(&self, outcome: &Outcome) {
+    fn tell(outcome: &Outcome) {
         for failure in outcome
             .failures
             .iter()

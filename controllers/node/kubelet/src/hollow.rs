@@ -19,7 +19,7 @@ use std::time::Duration;
 /// The first wait of a crash loop or pull back-off; it doubles up to [`LONGEST_BACKOFF`].
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest wait of a crash loop or pull back-off.
-pub const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+pub const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 /// How long the error itself is shown before the back-off is.
 pub const PULL_ERROR: Duration = Duration::from_secs(2);
 
@@ -184,9 +184,7 @@ impl Hollow {
         if self.stopped {
             return None;
         }
-        let Some(spec) = pod.spec.as_ref() else {
-            return None;
-        };
+        let spec = pod.spec.as_ref()?;
         let mut next = Next::default();
         if let Some(seconds) = spec.active_deadline_seconds {
             let deadline = plus(self.since, Duration::from_secs(seconds.max(0) as u64));

@@ -42,3 +42,5 @@ pub const NAME: &str = "kubelet";
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub const LEASE_DURATION: Duration = Duration::from_secs(40);
 /// How often it is renewed: a quarter of that.
 pub const RENEW: Duration = Duration::from_secs(10);
 /// How often a status is written in which nothing changed.
-pub const HEARTBEAT: Duration = Duration::from_secs(300);
+pub const HEARTBEAT: Duration = Duration::from_mins(5);
 /// The annotation by which kwok knows its nodes, with the value `fake`.
 pub const KWOK: &str = "kwok.x-k8s.io/node";
 

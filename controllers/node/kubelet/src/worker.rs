@@ -587,8 +587,8 @@ fn is_taken_on(pod: &Pod) -> bool {
 
 fn internal_ip(node: &Node) -> Option<Ipv4Addr> {
     let addresses = node.status.as_ref()?.addresses.as_ref()?;
-    let internal = addresses.iter().filter(|a| a.type_ == "InternalIP");
-    internal.filter_map(|a| a.address.parse().ok()).next()
+    let mut internal = addresses.iter().filter(|a| a.type_ == "InternalIP");
+    internal.find_map(|a| a.address.parse().ok())
 }
 
 #[cfg(test)]
