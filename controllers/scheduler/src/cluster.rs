@@ -37,6 +37,11 @@ impl Cluster {
         self.pods.contains_key(uid)
     }
 
+    /// The slot of the node that this pod is counted on.
+    pub fn slot_of_pod(&self, uid: &str) -> Option<u32> {
+        self.pods.get(uid).map(|counted| counted.slot)
+    }
+
     /// Whether this pod is counted on a node where no watch has shown it yet.
     pub fn is_assumed(&self, uid: &str) -> bool {
         self.pods.get(uid).is_some_and(|counted| counted.assumed)

@@ -4,7 +4,8 @@
 //! Upstream: `pkg/scheduler/{eventhandlers,schedule_one}.go`.
 
 use crate::cluster::Cluster;
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, decide, may_fit};
+use crate::plugin::Events;
 use crate::plugins::Table;
 use crate::queue::{Counts, Queue};
 use crate::snapshot::PodInfo;
@@ -62,8 +63,14 @@ impl Cycle {
 
     /// A node as the watch shows it.
     pub fn node(&mut self, node: Arc<Node>, now: Timestamp) {
+        let name = node.metadata.name.clone().unwrap_or_default();
         let events = self.cluster.put_node(node);
-        self.queue.wake(events, now);
+        let slot = self
+            .cluster
+            .snapshot()
+            .get(&name)
+            .map(|(info, _)| info.slot);
+        self.wake(events, slot, now);
     }
 
     /// A node that is gone.
@@ -85,7 +92,7 @@ impl Cycle {
             let events = self
                 .cluster
                 .put_pod(Arc::new(PodInfo::of(pod.clone())), node);
-            return self.queue.wake(events, now);
+            return self.wake(events, self.cluster.slot_of_pod(uid), now);
         }
         if meta::is_deleting(&pod.metadata) || !self.is_ours(pod) {
             return self.dequeue(uid);
@@ -99,8 +106,9 @@ impl Cycle {
     /// A pod that is gone.
     pub fn pod_gone(&mut self, uid: &str, now: Timestamp) {
         self.dequeue(uid);
+        let slot = self.cluster.slot_of_pod(uid);
         let events = self.cluster.remove_pod(uid);
-        self.queue.wake(events, now);
+        self.wake(events, slot, now);
     }
 
     /// Takes a pod and decides. `seed` draws the lot among equally good nodes.
@@ -145,15 +153,13 @@ impl Cycle {
     /// The pod was not bound: its place is free again, and it is tried again after a while.
     pub fn unbound(&mut self, uid: &str, now: Timestamp) {
         self.queue.fail(uid, now);
-        let events = self.cluster.forget(uid);
-        self.queue.wake(events, now);
+        self.forget(uid, now);
     }
 
     /// The pod turned out to be on another node, or gone: its place is free again, and it is not tried again.
     pub fn lost(&mut self, uid: &str, now: Timestamp) {
         self.dequeue(uid);
-        let events = self.cluster.forget(uid);
-        self.queue.wake(events, now);
+        self.forget(uid, now);
     }
 
     /// The condition could not be written; the next attempt writes it whatever it says.
@@ -164,6 +170,21 @@ impl Cycle {
     /// How many pods wait where.
     pub fn counts(&self) -> Counts {
         self.queue.counts()
+    }
+
+    fn forget(&mut self, uid: &str, now: Timestamp) {
+        let slot = self.cluster.slot_of_pod(uid);
+        let events = self.cluster.forget(uid);
+        self.wake(events, slot, now);
+    }
+
+    /// Wakes the pods that wait for these changes of the node in this slot and may be on it now: of a thousand pods
+    /// that wait for room, one that leaves wakes those that its room is enough for.
+    fn wake(&mut self, events: Events, slot: Option<u32>, now: Timestamp) {
+        let (table, all) = (&self.table, self.cluster.snapshot());
+        self.queue.wake(events, now, |info| {
+            slot.is_none_or(|slot| may_fit(table, info, all, slot))
+        });
     }
 
     fn dequeue(&mut self, uid: &str) {

@@ -40,6 +40,25 @@ pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decisi
     }
 }
 
+/// Whether the pod may be on the node in this slot now. True as well where a filter looks at more than the node, as
+/// it then takes a decision to find out.
+pub fn may_fit(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> bool {
+    let Some((info, node)) = all.at(slot) else {
+        return false;
+    };
+    table.filters.iter().all(|filter| {
+        !filter.is_local()
+            || match filter.prepare(pod, all) {
+                Prepared::Skip => true,
+                Prepared::Never(_) => false,
+                Prepared::Check(check) => {
+                    let named = check.only.is_none_or(|names| names.contains(&&*info.name));
+                    named && (check.judge)(info, node).reasons == 0
+                }
+            }
+    })
+}
+
 /// The slots of the nodes that the pod can be on, at least one.
 fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diagnosis> {
     let mut checks: Vec<(usize, Check<'_>)> = Vec::with_capacity(table.filters.len());

@@ -17,6 +17,12 @@ pub trait Filter: Send + Sync {
     /// Which changes of the cluster can make it take back a rejection (upstream: `EventsToRegister`).
     fn wakes(&self) -> Events;
 
+    /// Whether what it says about a node depends on that node only. If all filters are so, a change of one node
+    /// wakes only the pods that can be on it now (upstream: `QueueingHintFn`).
+    fn is_local(&self) -> bool {
+        true
+    }
+
     /// Looks at the pod.
     fn prepare<'a>(&self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a>;
 }

@@ -191,8 +191,9 @@ impl Queue {
         }
     }
 
-    /// Something happened in the cluster: pods that wait for it are tried again, after their back-off.
-    pub fn wake(&mut self, events: Events, now: Timestamp) {
+    /// Something happened in the cluster: pods that wait for it, and that it can help as far as `helps` knows, are
+    /// tried again, after their back-off.
+    pub fn wake(&mut self, events: Events, now: Timestamp, helps: impl Fn(&PodInfo) -> bool) {
         if events.is_empty() {
             return;
         }
@@ -203,12 +204,12 @@ impl Queue {
             .filter(|wakes| wakes.meets(events))
             .copied()
             .collect();
-        let uids: Vec<Arc<str>> = wakes
+        let waiting = wakes
             .iter()
             .filter_map(|wakes| self.parked.get(wakes))
-            .flatten()
-            .cloned()
-            .collect();
+            .flatten();
+        let helped = |uid: &&Arc<str>| self.pods.get(*uid).is_some_and(|entry| helps(&entry.info));
+        let uids: Vec<Arc<str>> = waiting.filter(helped).cloned().collect();
         for uid in uids {
             self.leave(&uid);
             self.enqueue(&uid, now);

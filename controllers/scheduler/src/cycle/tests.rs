@@ -129,15 +129,12 @@ fn the_condition_is_written_when_it_changes() {
         node("n", json!({ "status": { "allocatable": { "cpu": "3" } } })),
         at(10.0),
     );
-    assert_eq!(next(&mut cycle, 10.0), "a nowhere");
-    cycle.node(node("m", json!({})), at(30.0));
-    assert_eq!(next(&mut cycle, 30.0), "a nowhere, told");
+    assert_eq!(next(&mut cycle, 10.0), "idle", "it cannot be there either");
+    assert_eq!(next(&mut cycle, 300.0), "a nowhere");
+    cycle.node(node("m", json!({})), at(301.0));
+    assert_eq!(next(&mut cycle, 600.0), "a nowhere, told");
     cycle.untold("u-a");
-    cycle.node(
-        node("m", json!({ "status": { "allocatable": { "cpu": "3" } } })),
-        at(60.0),
-    );
-    assert_eq!(next(&mut cycle, 60.0), "a nowhere, told");
+    assert_eq!(next(&mut cycle, 900.0), "a nowhere, told");
 
     // After a restart the condition is known from the pod.
     let message = "0/1 nodes are available: 1 Insufficient cpu. \
@@ -152,6 +149,22 @@ fn the_condition_is_written_when_it_changes() {
     cycle.node(node("n", json!({})), at(0.0));
     cycle.pod(&pod("a", told), at(0.0));
     assert_eq!(next(&mut cycle, 0.0), "a nowhere");
+}
+
+#[test]
+fn room_wakes_only_those_whom_it_is_enough_for() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    for (name, cpu) in [("x", "1"), ("y", "3"), ("large", "4"), ("small", "1")] {
+        cycle.pod(&pod(name, wants(cpu)), at(0.0));
+    }
+    assert_eq!(next(&mut cycle, 0.0), "x to n");
+    assert_eq!(next(&mut cycle, 0.0), "y to n");
+    assert_eq!(next(&mut cycle, 0.0), "large nowhere, told");
+    assert_eq!(next(&mut cycle, 0.0), "small nowhere, told");
+    cycle.pod_gone("u-x", at(9.0));
+    assert_eq!(next(&mut cycle, 9.0), "small to n");
+    assert_eq!(next(&mut cycle, 9.0), "idle");
 }
 
 /// A cluster in which everything goes wrong at random: bindings fail, answers are lost, watches lag behind, somebody
