@@ -85,7 +85,7 @@ async fn slices_follow_pods_nodes_and_strangers() {
     assert_eq!(endpoints(&sim), (1, 1), "the node appeared");
 
     sim.update_with::<Node>("", "n1", |node| {
-        *node.metadata.labels.as_mut().unwrap() = BTreeMap::new()
+        *node.metadata.labels.as_mut().unwrap() = BTreeMap::new();
     });
     rest().await;
     let slice = sim.list::<EndpointSlice>(Some("shop")).remove(0);
