@@ -13,6 +13,7 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
         "Pod" => {
             pod_spec(child(object, "spec"));
             pod(child(object, "spec"));
+            tolerate(child(object, "spec"));
         }
         "ReplicaSet" => {
             let spec = child(object, "spec");
@@ -111,7 +112,6 @@ pub(crate) fn fill_new(kind: &Kind, object: &mut Value) {
             let spec = child(object, "spec");
             or(spec, "priority", json!(0));
             or(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
-            tolerate(spec);
         }
         "ReplicaSet" | "ReplicationController" => object["status"] = json!({ "replicas": 0 }),
         "StatefulSet" => object["status"] = json!({ "replicas": 0, "availableReplicas": 0 }),

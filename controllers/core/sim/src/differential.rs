@@ -185,6 +185,8 @@ async fn send(client: &Client, namespace: &str, op: &Op, seen: &Seen) -> (u16, V
             Some(known) => known.object.clone(),
             None => plain,
         };
+        // Whoever writes back what it read does not mean to write field ownership.
+        meta::metadata(&mut whole).remove("managedFields");
         json_patch::merge(&mut whole, &body);
         body = whole;
     }

@@ -3,6 +3,22 @@
 //! What a column means is upstream's `pkg/registry/<group>/<kind>/strategy.go` and
 //! `storage/storage.go` of the kind.
 
+use k8s_openapi::api::apps::v1::{
+    ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
+};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Node, PersistentVolumeClaim, Pod,
+    ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::events::v1 as events;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 /// When `metadata.generation` grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Generation {
@@ -43,10 +59,16 @@ pub struct Kind {
     pub returns_deleted: bool,
     /// Whether a DELETE without a propagation policy orphans the dependents.
     pub orphans: bool,
+    /// Sends an object through its type: unknown fields vanish, wrong types are errors.
+    pub(crate) typed: fn(&Value) -> serde_json::Result<Value>,
+}
+
+fn typed<K: DeserializeOwned + Serialize>(object: &Value) -> serde_json::Result<Value> {
+    serde_json::to_value(K::deserialize(object)?)
 }
 
 impl Kind {
-    const fn new(
+    const fn new<K: DeserializeOwned + Serialize>(
         group: &'static str,
         version: &'static str,
         plural: &'static str,
@@ -65,15 +87,22 @@ impl Kind {
             creates_on_update: false,
             returns_deleted: false,
             orphans: false,
+            typed: typed::<K>,
         }
     }
 
-    const fn core(plural: &'static str, kind: &'static str) -> Self {
-        Kind::new("", "v1", plural, kind)
+    const fn core<K: DeserializeOwned + Serialize>(
+        plural: &'static str,
+        kind: &'static str,
+    ) -> Self {
+        Kind::new::<K>("", "v1", plural, kind)
     }
 
-    const fn apps(plural: &'static str, kind: &'static str) -> Self {
-        Kind::new("apps", "v1", plural, kind)
+    const fn apps<K: DeserializeOwned + Serialize>(
+        plural: &'static str,
+        kind: &'static str,
+    ) -> Self {
+        Kind::new::<K>("apps", "v1", plural, kind)
     }
 
     const fn cluster(mut self) -> Self {
@@ -148,61 +177,61 @@ use Generation::{BodyAndLabels, Spec, SpecAndAnnotations};
 
 /// The table.
 pub static KINDS: &[Kind] = &[
-    Kind::core("namespaces", "Namespace")
+    Kind::core::<Namespace>("namespaces", "Namespace")
         .cluster()
         .status()
         .returns_deleted(),
-    Kind::core("nodes", "Node").cluster().status(),
-    Kind::core("pods", "Pod")
+    Kind::core::<Node>("nodes", "Node").cluster().status(),
+    Kind::core::<Pod>("pods", "Pod")
         .status()
         .generation(Spec)
         .returns_deleted(),
-    Kind::core("services", "Service")
+    Kind::core::<Service>("services", "Service")
         .status()
         .creates_on_update()
         .returns_deleted(),
-    Kind::core("endpoints", "Endpoints").creates_on_update(),
-    Kind::core("configmaps", "ConfigMap"),
-    Kind::core("secrets", "Secret"),
-    Kind::core("serviceaccounts", "ServiceAccount").returns_deleted(),
-    Kind::core("events", "Event").creates_on_update(),
-    Kind::core("resourcequotas", "ResourceQuota")
+    Kind::core::<Endpoints>("endpoints", "Endpoints").creates_on_update(),
+    Kind::core::<ConfigMap>("configmaps", "ConfigMap"),
+    Kind::core::<Secret>("secrets", "Secret"),
+    Kind::core::<ServiceAccount>("serviceaccounts", "ServiceAccount").returns_deleted(),
+    Kind::core::<Event>("events", "Event").creates_on_update(),
+    Kind::core::<ResourceQuota>("resourcequotas", "ResourceQuota")
         .status()
         .returns_deleted(),
-    Kind::core("persistentvolumeclaims", "PersistentVolumeClaim")
+    Kind::core::<PersistentVolumeClaim>("persistentvolumeclaims", "PersistentVolumeClaim")
         .status()
         .returns_deleted(),
-    Kind::core("replicationcontrollers", "ReplicationController")
+    Kind::core::<ReplicationController>("replicationcontrollers", "ReplicationController")
         .status()
         .scale()
         .generation(Spec)
         .orphans(),
-    Kind::apps("replicasets", "ReplicaSet")
+    Kind::apps::<ReplicaSet>("replicasets", "ReplicaSet")
         .status()
         .scale()
         .generation(Spec),
-    Kind::apps("deployments", "Deployment")
+    Kind::apps::<Deployment>("deployments", "Deployment")
         .status()
         .scale()
         .generation(SpecAndAnnotations),
-    Kind::apps("statefulsets", "StatefulSet")
+    Kind::apps::<StatefulSet>("statefulsets", "StatefulSet")
         .status()
         .scale()
         .generation(Spec),
-    Kind::apps("daemonsets", "DaemonSet")
+    Kind::apps::<DaemonSet>("daemonsets", "DaemonSet")
         .status()
         .generation(Spec),
-    Kind::apps("controllerrevisions", "ControllerRevision"),
-    Kind::new("batch", "v1", "jobs", "Job")
+    Kind::apps::<ControllerRevision>("controllerrevisions", "ControllerRevision"),
+    Kind::new::<Job>("batch", "v1", "jobs", "Job")
         .status()
         .generation(Spec)
         .orphans(),
-    Kind::new("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+    Kind::new::<EndpointSlice>("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
         .generation(BodyAndLabels),
-    Kind::new("coordination.k8s.io", "v1", "leases", "Lease")
+    Kind::new::<Lease>("coordination.k8s.io", "v1", "leases", "Lease")
         .conditional()
         .creates_on_update(),
-    Kind::new(
+    Kind::new::<PodDisruptionBudget>(
         "policy",
         "v1",
         "poddisruptionbudgets",
@@ -211,7 +240,7 @@ pub static KINDS: &[Kind] = &[
     .status()
     .conditional()
     .generation(Spec),
-    Kind::new("events.k8s.io", "v1", "events", "Event").creates_on_update(),
+    Kind::new::<events::Event>("events.k8s.io", "v1", "events", "Event").creates_on_update(),
 ];
 
 /// The place of a kind in [`KINDS`].

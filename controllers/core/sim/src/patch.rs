@@ -1,6 +1,7 @@
 //! The four kinds of patches. `k8s.io/apimachinery pkg/util/strategicpatch`,
 //! `k8s.io/apiserver pkg/endpoints/handlers/patch.go`.
 
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
 
 use crate::refusal::{self, Answer};
@@ -42,19 +43,45 @@ pub(crate) fn patched(
         PatchType::Json => {
             let operations: json_patch::Patch = serde_json::from_value(patch)
                 .map_err(|e| refusal::bad_request(format!("error decoding patch: {e}")))?;
-            json_patch::patch(&mut new, &operations)
-                .map_err(|e| refusal::unprocessable(&e.to_string()))?;
+            json_steps(&mut new, operations)?;
         }
         PatchType::Merge => json_patch::merge(&mut new, &patch),
-        PatchType::Strategic => strategic(&mut new, patch, "")?,
+        PatchType::Strategic => strategic(&mut new, patch, "", Order::PatchFirst)?,
         PatchType::Apply => {
             if let Some(applied) = applied {
                 withdraw(&mut new, applied, &patch, "");
             }
-            strategic(&mut new, patch, "")?;
+            strategic(&mut new, patch, "", Order::Appended)?;
         }
     }
     Ok(new)
+}
+
+/// As `gopkg.in/evanphx/json-patch.v4` does: a replacement of what is absent is an addition.
+fn json_steps(object: &mut Value, operations: json_patch::Patch) -> Answer<()> {
+    for operation in operations.0 {
+        let operation = match operation {
+            PatchOperation::Replace(step) if step.path.resolve(object).is_err() => {
+                PatchOperation::Add(AddOperation {
+                    path: step.path,
+                    value: step.value,
+                })
+            }
+            other => other,
+        };
+        json_patch::patch(object, &[operation])
+            .map_err(|e| refusal::unprocessable(&e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Where the items of a patch go that are new in their list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Before what follows on the server: strategic merge.
+    PatchFirst,
+    /// Behind: apply.
+    Appended,
 }
 
 /// How the items of a list are told apart.
@@ -94,6 +121,8 @@ fn items(parent: &str, field: &str) -> Items {
     match (parent, field) {
         ("containers" | "initContainers", "ports") => Items::Key("containerPort"),
         ("spec", "ports") => Items::Key("port"),
+        // Of a ServiceAccount.
+        ("", "imagePullSecrets") => Items::Atomic,
         // Of EndpointSlice and Endpoints; atomic upstream.
         (_, "addresses") if parent != "status" => Items::Atomic,
         ("metadata", "finalizers") | ("spec", "podCIDRs") => Items::Set,
@@ -110,7 +139,7 @@ const ORDER: &str = "$setElementOrder/";
 const RETAIN: &str = "$retainKeys";
 
 /// Merges a strategic patch into a map; `parent` is the field that holds the map.
-fn strategic(target: &mut Value, patch: Value, parent: &str) -> Answer<()> {
+fn strategic(target: &mut Value, patch: Value, parent: &str, order: Order) -> Answer<()> {
     let Value::Object(mut patch) = patch else {
         *target = patch;
         return Ok(());
@@ -150,17 +179,17 @@ fn strategic(target: &mut Value, patch: Value, parent: &str) -> Answer<()> {
         } else if value.is_null() {
             map.remove(&key);
         } else if let Value::Array(list) = value {
-            merge_list(map, parent, key, list)?;
+            merge_list(map, parent, key, list, order)?;
         } else if value.is_object() {
             let entry = map.entry(key.clone()).or_insert(Value::Null);
             // Nulls inside a new map mean nothing, so it is merged into an empty one.
-            strategic(entry, value, &key)?;
+            strategic(entry, value, &key, order)?;
         } else {
             map.insert(key, value);
         }
     }
-    for (field, order) in orders {
-        reorder(map, parent, &field, &order);
+    for (field, wanted) in orders {
+        reorder(map, parent, &field, wanted);
     }
     Ok(())
 }
@@ -170,6 +199,7 @@ fn merge_list(
     parent: &str,
     field: String,
     list: Vec<Value>,
+    order: Order,
 ) -> Answer<()> {
     let replaces = list
         .iter()
@@ -190,10 +220,14 @@ fn merge_list(
         Items::Set => {
             let entry = map.entry(field).or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(present) = entry {
-                for item in list {
-                    if !present.contains(&item) {
-                        present.push(item);
+                let server = present.clone();
+                for item in &list {
+                    if !present.contains(item) {
+                        present.push(item.clone());
                     }
+                }
+                if order == Order::PatchFirst {
+                    arrange(present, &list, &server, |item| Some(item));
                 }
             }
             return Ok(());
@@ -206,6 +240,7 @@ fn merge_list(
     let Value::Array(present) = entry else {
         return Err(refusal::bad_request(format!("{field} is not a list")));
     };
+    let (server, wanted) = (present.clone(), list.clone());
     for mut item in list {
         let Some(id) = item.get(key).cloned() else {
             let message = format!("map: {item} does not contain declared merge key: {key}");
@@ -222,27 +257,61 @@ fn merge_list(
             directives.remove(DIRECTIVE);
         }
         if let Some(at) = at {
-            strategic(&mut present[at], item, &field)?;
+            strategic(&mut present[at], item, &field, order)?;
         } else {
             let mut new = Value::Null;
-            strategic(&mut new, item, &field)?;
+            strategic(&mut new, item, &field, order)?;
             present.push(new);
         }
+    }
+    if order == Order::PatchFirst {
+        arrange(present, &wanted, &server, |item| item.get(key));
     }
     Ok(())
 }
 
-fn reorder(map: &mut Map<String, Value>, parent: &str, field: &str, order: &Value) {
+/// Puts the items of the patch in its order and the others in theirs, and merges the two: one of
+/// the others goes first only if the server had it before the next of the patch.
+/// patch.go normalizeElementOrder.
+fn arrange(
+    list: &mut Vec<Value>,
+    patch: &[Value],
+    server: &[Value],
+    id: impl Fn(&Value) -> Option<&Value>,
+) {
+    let place = |items: &[Value], item: &Value| items.iter().position(|i| id(i) == id(item));
+    let (mut ours, others): (Vec<Value>, Vec<Value>) = std::mem::take(list)
+        .into_iter()
+        .partition(|item| place(patch, item).is_some());
+    ours.sort_by_key(|item| place(patch, item));
+    let (mut ours, mut others) = (ours.into_iter().peekable(), others.into_iter().peekable());
+    loop {
+        let other_first = match (others.peek(), ours.peek()) {
+            (None, None) => return,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(other), Some(own)) => {
+                place(server, own).is_some_and(|own| place(server, other).is_some_and(|o| o < own))
+            }
+        };
+        list.extend(if other_first {
+            others.next()
+        } else {
+            ours.next()
+        });
+    }
+}
+
+fn reorder(map: &mut Map<String, Value>, parent: &str, field: &str, wanted: Value) {
     let key = match items(parent, field) {
         Items::Key(key) => Some(key),
         _ => None,
     };
-    let id = |item: &Value| key.map_or(Some(item.clone()), |key| item.get(key).cloned());
-    let wanted: Vec<Option<Value>> = order.as_array().into_iter().flatten().map(id).collect();
-    if let Some(Value::Array(list)) = map.get_mut(field) {
-        list.sort_by_key(|item| {
-            let this = id(item);
-            wanted.iter().position(|w| *w == this).unwrap_or(usize::MAX)
+    if let (Some(Value::Array(list)), Value::Array(wanted)) = (map.get_mut(field), wanted) {
+        let server = list.clone();
+        arrange(list, &wanted, &server, |item| match key {
+            Some(key) => item.get(key),
+            None => Some(item),
         });
     }
 }
@@ -255,6 +324,9 @@ fn withdraw(target: &mut Value, applied: &Value, patch: &Value, parent: &str) {
     for (key, old) in applied {
         let new = patch.get(key);
         match (old, map.get_mut(key)) {
+            (Value::Object(_), Some(_)) if new.is_none() && !shared(key) => {
+                map.remove(key);
+            }
             (Value::Object(_), Some(below)) => {
                 withdraw(below, old, new.unwrap_or(&Value::Null), key);
                 if new.is_none() && below.as_object().is_some_and(Map::is_empty) {
@@ -272,10 +344,20 @@ fn withdraw(target: &mut Value, applied: &Value, patch: &Value, parent: &str) {
                         list.retain(|i| !items_before.contains(i) || items_now.contains(i));
                     }
                     Items::Key(id) => {
-                        let has = |items: &[Value], item: &Value| {
-                            items.iter().any(|i| i.get(id) == item.get(id))
+                        let find = |items: &[Value], item: &Value| {
+                            items.iter().find(|i| i.get(id) == item.get(id)).cloned()
                         };
-                        list.retain(|i| !has(items_before, i) || has(items_now, i));
+                        list.retain_mut(|item| {
+                            let now = find(items_now, item);
+                            match (find(items_before, item), now) {
+                                (Some(_), None) => false,
+                                (Some(before), Some(now)) => {
+                                    withdraw(item, &before, &now, key);
+                                    true
+                                }
+                                (None, _) => true,
+                            }
+                        });
                     }
                 }
             }
@@ -285,4 +367,48 @@ fn withdraw(target: &mut Value, applied: &Value, patch: &Value, parent: &str) {
             _ => {}
         }
     }
+}
+
+/// Maps whose members usually come from several writers; another map goes as a whole.
+fn shared(field: &str) -> bool {
+    [
+        "metadata",
+        "spec",
+        "status",
+        "labels",
+        "annotations",
+        "data",
+        "selector",
+        "matchLabels",
+    ]
+    .contains(&field)
+}
+
+/// What a field manager owns alone after it applied a patch: not what was there before with the
+/// same value, unless it had applied that itself.
+pub(crate) fn owned(patch: &Value, old: &Value, before: &Value, parent: &str) -> Value {
+    let mut own = Map::new();
+    for (key, value) in patch.as_object().into_iter().flatten() {
+        let (there, mine) = (old.get(key), before.get(key).unwrap_or(&Value::Null));
+        let kept = match (value, there) {
+            (Value::Object(_), Some(there)) => Some(owned(value, there, mine, key)),
+            (Value::Array(list), Some(Value::Array(there))) => {
+                let new = |same: &dyn Fn(&Value) -> bool| {
+                    !there.iter().any(same) || mine.as_array().is_some_and(|m| m.iter().any(same))
+                };
+                let alone = |item: &&Value| match items(parent, key) {
+                    Items::Key(id) => new(&|i| i.get(id) == item.get(id)),
+                    Items::Set => new(&|i| i == *item),
+                    Items::Atomic => there != list || !mine.is_null(),
+                };
+                Some(Value::Array(list.iter().filter(alone).cloned().collect()))
+            }
+            (_, Some(there)) if there == value && mine.is_null() => None,
+            _ => Some(value.clone()),
+        };
+        if let Some(kept) = kept {
+            own.insert(key.clone(), kept);
+        }
+    }
+    Value::Object(own)
 }

@@ -186,9 +186,13 @@ pub(crate) fn body(status: &Status) -> Value {
 
 /// The body of a success that has no object.
 pub(crate) fn success(kind: &Kind, name: &str, uid: &str) -> Value {
+    let mut about = json!({ "name": name, "kind": kind.plural, "uid": uid });
+    if !kind.group.is_empty() {
+        about["group"] = json!(kind.group);
+    }
     json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-        "details": { "name": name, "group": kind.group, "kind": kind.plural, "uid": uid },
+        "kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Success", "details": about,
     })
 }
 
@@ -227,4 +231,16 @@ pub(crate) fn bad_version(kind: &Kind, name: &str, version: &str) -> Refusal {
             message,
         }],
     )
+}
+
+/// A body that does not fit into its type.
+pub(crate) fn undecodable(error: &serde_json::Error) -> Refusal {
+    bad_request(format!(
+        "the object in the request cannot be handled: {error}"
+    ))
+}
+
+/// An error that upstream does not classify.
+pub(crate) fn unclassified(message: &str) -> Refusal {
+    refusal(500, "", message.to_owned(), json!({}))
 }

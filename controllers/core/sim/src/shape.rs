@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::kinds::Kind;
+
 /// Maps of strings: their values are data, so an empty one stays; an empty map vanishes.
 const STRING_MAPS: &[&str] = &[
     "labels",
@@ -59,16 +61,13 @@ const FALSE_VANISHES: &[&str] = &[
     "tty",
 ];
 
-/// Brings an object into shape.
-pub(crate) fn tidy(object: &mut Value) {
-    let kind = object
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or("")
-        .to_owned();
+/// Brings an object into shape; says what does not fit into its type.
+pub(crate) fn tidy(kind: &Kind, object: &mut Value) -> serde_json::Result<()> {
+    *object = (kind.typed)(object)?;
     if let Some(map) = object.as_object_mut() {
-        tidy_map(map, &kind, 0);
+        tidy_map(map, kind.kind, 0);
     }
+    Ok(())
 }
 
 fn tidy_map(map: &mut Map<String, Value>, kind: &str, depth: usize) {

@@ -2,7 +2,7 @@
 //! one revision. `k8s.io/apiserver pkg/storage/etcd3` and `pkg/storage/cacher`.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -83,6 +83,12 @@ pub(crate) struct Object {
     typed: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.value)
+    }
+}
+
 impl Object {
     pub(crate) fn new(value: Value) -> Arc<Object> {
         let bytes = serde_json::to_vec(&value).expect("a JSON value is always text");
@@ -160,6 +166,8 @@ pub struct State {
     pub(crate) rejected: HashMap<String, String>,
     /// What each field manager applied last, by UID.
     pub(crate) applied: HashMap<String, BTreeMap<String, Value>>,
+    /// The objects (by UID) whose replicas were last set through their scale.
+    pub(crate) scaled: HashSet<String>,
     pub(crate) clock: Timestamp,
     uids: u64,
     names: u64,
@@ -182,6 +190,7 @@ impl State {
             hooks: Vec::new(),
             rejected: HashMap::new(),
             applied: HashMap::new(),
+            scaled: HashSet::new(),
             clock,
             uids: 0,
             names: 0,

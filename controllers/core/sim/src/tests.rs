@@ -95,7 +95,7 @@ fn sim() -> (Sim, Client) {
 async fn the_clock_is_tokios() {
     let sim = Sim::new();
     let began = sim.now();
-    tokio::time::advance(std::time::Duration::from_secs(3600)).await;
+    tokio::time::advance(std::time::Duration::from_hours(1)).await;
     assert_eq!(began.to_string(), "2026-01-01T00:00:00Z");
     assert_eq!(sim.now().to_string(), "2026-01-01T01:00:00Z");
 }

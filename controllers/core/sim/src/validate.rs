@@ -435,6 +435,12 @@ fn service(object: &Value, wrongs: &mut Wrongs) {
         let supported = "\"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"";
         wrongs.unsupported("spec.type", &json!(kind), supported);
     }
+    if kind == "ExternalName" && !["", "None"].contains(&meta::text(object, "/spec/clusterIP")) {
+        wrongs.forbidden(
+            "spec.clusterIPs",
+            "may not be set for ExternalName services",
+        );
+    }
     let mut seen: Vec<(i64, &str)> = Vec::new();
     for (at, port) in ports.iter().enumerate() {
         let number = meta::number(port, "/port").unwrap_or(0);

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::kinds::{Generation, KINDS, Kind, KindId, core};
 use crate::meta;
-use crate::patch::{PatchType, patched};
+use crate::patch::{PatchType, owned, patched};
 use crate::refusal::{self, Answer};
-use crate::state::{Context, Object, State};
+use crate::state::{Context, Object, State, Verb};
 use crate::{defaults, shape, validate};
 
 pub(crate) use remove::Removed;
@@ -43,7 +43,7 @@ impl State {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(refusal::internal(message));
         }
-        shape::tidy(&mut object);
+        shape::tidy(table, &mut object).map_err(|e| refusal::undecodable(&e))?;
         let metadata = meta::metadata(&mut object);
         for field in SYSTEM_FIELDS {
             metadata.remove(*field);
@@ -108,6 +108,14 @@ impl State {
         identify(table, namespace, &mut new)?;
         let Some(old) = self.object(kind, namespace, name).cloned() else {
             if table.creates_on_update && context.subresource.is_empty() {
+                let uid = meta::uid(&new);
+                if !uid.is_empty() {
+                    return Err(refusal::conflict(
+                        table,
+                        name,
+                        &uid_differs(uid, &Value::Null),
+                    ));
+                }
                 meta::metadata(&mut new).remove("resourceVersion");
                 return self.create(context, kind, namespace, new, trusted);
             }
@@ -148,9 +156,11 @@ impl State {
             }
             return Err(refusal::not_found(table, name));
         };
-        let before = self.applied.get(meta::uid(&old.value));
-        let before = before.and_then(|managers| managers.get(&patch.manager));
-        let mut new = patched(&old.value, patch.body.clone(), patch.how, before)?;
+        let managers = self.applied.get(meta::uid(&old.value));
+        let before = managers
+            .and_then(|managers| managers.get(&patch.manager))
+            .cloned();
+        let mut new = patched(&old.value, patch.body.clone(), patch.how, before.as_ref())?;
         if !new.is_object() {
             return Err(refusal::bad_request("the patch makes no object"));
         }
@@ -160,8 +170,10 @@ impl State {
         }
         identify(table, namespace, &mut new)?;
         let object = self.replace(context, kind, &old, new, false)?;
-        if applies && context.subresource.is_empty() {
-            self.remember(&object, patch);
+        if applies && context.subresource.is_empty() && !context.dry_run {
+            let before = before.unwrap_or_default();
+            let body = owned(&patch.body, &old.value, &before, "");
+            self.remember(&object, Patch { body, ..patch });
         }
         Ok(object)
     }
@@ -194,7 +206,10 @@ impl State {
         } else if version != meta::resource_version(&old.value) {
             return Err(refusal::conflict(table, &name, refusal::MODIFIED));
         }
-        shape::tidy(&mut new);
+        shape::tidy(table, &mut new).map_err(|e| match context.verb {
+            Verb::Patch => refusal::unprocessable(&format!(" \"\" is invalid: patch: {e}")),
+            _ => refusal::undecodable(&e),
+        })?;
         defaults::fill(table, &mut new);
         if !trusted {
             isolate(table, context.subresource, &mut new, &old.value);
@@ -205,14 +220,38 @@ impl State {
             meta::metadata(&mut new).insert("generation".to_owned(), json!(generation));
         }
         validate::update(table, &new, &old.value)?;
-        if new == *old.value {
+        if !context.dry_run && new.pointer("/spec/clusterIP").is_none() {
+            self.give_address(table, &mut new);
+        }
+        // The first scale takes the ownership of the field and so is a write even if the number
+        // stays.
+        let uid = meta::uid(&old.value);
+        let takes = context.subresource == "scale" && !self.scaled.contains(uid);
+        if new == *old.value && !takes {
             return Ok(Arc::clone(old));
+        }
+        if context.subresource == "scale" {
+            self.scaled.insert(uid.to_owned());
+        } else if new.pointer("/spec/replicas") != old.value.pointer("/spec/replicas") {
+            self.scaled.remove(uid);
         }
         let gone = meta::deleting(&old.value)
             && meta::finalizers(&new).is_empty()
             && meta::array(&new, "/spec/finalizers").is_empty()
             && meta::number(&old.value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0;
-        Ok(self.commit(context, kind, Some(old), new, gone))
+        let committed = self.commit(context, kind, Some(old), new, gone);
+        if !gone {
+            return Ok(committed);
+        }
+        // The answer is the object that was to be stored, with the version before its deletion.
+        let mut answer = (*committed.value).clone();
+        let version = json!(meta::resource_version(&old.value));
+        meta::set(
+            meta::metadata(&mut answer),
+            "resourceVersion",
+            Some(version),
+        );
+        Ok(Object::new(answer))
     }
 
     // The admission plugin NamespaceLifecycle.
@@ -363,8 +402,27 @@ fn isolate(table: &Kind, subresource: &str, new: &mut Value, old: &Value) {
         }
         _ => {}
     }
-    // Allocated once; an update that leaves it out keeps it.
     if table.kind == "Service" {
+        keep_address(new, old);
+    }
+}
+
+/// Addresses are allocated once: an update that leaves them out keeps them, and one that makes the
+/// Service external gives them back. `pkg/registry/core/service/storage/alloc.go`.
+fn keep_address(new: &mut Value, old: &Value) {
+    let external = |service: &Value| meta::text(service, "/spec/type") == "ExternalName";
+    if external(new) && !external(old) {
+        let spec = meta::child(new, "spec");
+        for field in [
+            "clusterIP",
+            "clusterIPs",
+            "internalTrafficPolicy",
+            "ipFamilies",
+            "ipFamilyPolicy",
+        ] {
+            spec.remove(field);
+        }
+    } else {
         for field in ["clusterIP", "clusterIPs"] {
             if new.pointer(&format!("/spec/{field}")).is_none() {
                 let value = old.pointer(&format!("/spec/{field}")).cloned();

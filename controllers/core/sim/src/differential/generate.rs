@@ -99,7 +99,6 @@ fn op(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
             .clone_into(&mut op.query);
             op
         }
-        6..=8 => put(dice, kind, name),
         9..=11 => patch(dice, kind, name, MERGE),
         12..=14 => patch(dice, kind, name, STRATEGIC),
         15 => json_patch(dice, kind, name),
@@ -108,6 +107,7 @@ fn op(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
         20 | 21 if has_status(kind) => status(dice, kind, name),
         22 if scales(kind) => scale(dice, kind, name),
         22 | 23 if kind == "Pod" => bind(dice, name),
+        // 6 to 8 and whatever does not suit the kind.
         _ => put(dice, kind, name),
     }
 }
@@ -135,12 +135,12 @@ fn object(dice: &mut Dice, kind: &str) -> Value {
         0 => pod["containers"][0]["ports"] = json!([{ "containerPort": 80 }]),
         1 => {
             pod["containers"][0]["resources"] =
-                json!({ "limits": { "cpu": "100m", "memory": "64Mi" } })
+                json!({ "limits": { "cpu": "100m", "memory": "64Mi" } });
         }
         2 => pod["containers"][0]["resources"] = json!({ "requests": { "cpu": "100m" } }),
         3 => pod["containers"][0]["readinessProbe"] = json!({ "httpGet": { "port": 80 } }),
         4 => {
-            pod["containers"][0]["env"] = json!([{ "name": "A", "value": "" }, { "name": "B", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }])
+            pod["containers"][0]["env"] = json!([{ "name": "A", "value": "" }, { "name": "B", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }]);
         }
         5 => {
             pod["terminationGracePeriodSeconds"] = json!(5);
@@ -184,13 +184,13 @@ fn object(dice: &mut Dice, kind: &str) -> Value {
                 0 => spec["strategy"] = json!({ "type": "Recreate" }),
                 1 => {
                     spec["strategy"] =
-                        json!({ "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } })
+                        json!({ "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } });
                 }
                 2 => spec["paused"] = json!(true),
                 3 => spec["minReadySeconds"] = json!(0),
                 4 if dice.once_in(2) => {
                     spec["strategy"] =
-                        json!({ "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 0 } })
+                        json!({ "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 0 } });
                 }
                 5 => spec["replicas"] = json!(2),
                 _ => {}
@@ -203,7 +203,7 @@ fn object(dice: &mut Dice, kind: &str) -> Value {
                 0 => spec["clusterIP"] = json!("None"),
                 1 => spec = json!({ "type": "ExternalName", "externalName": "example.com" }),
                 2 => {
-                    spec["ports"] = json!([{ "name": "a", "port": 80, "targetPort": "http" }, { "name": "b", "port": 81 }])
+                    spec["ports"] = json!([{ "name": "a", "port": 80, "targetPort": "http" }, { "name": "b", "port": 81 }]);
                 }
                 3 => spec["ports"] = json!([{ "port": 80 }, { "port": 81 }]),
                 4 => spec["sessionAffinity"] = json!("ClientIP"),

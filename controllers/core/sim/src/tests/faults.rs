@@ -18,7 +18,7 @@ async fn second(effect: Effect) -> (Option<kube::Result<Pod>>, bool) {
     let given = PostParams::default();
     pods.create(&given, &pod("a")).await.unwrap();
     let object = pod("b");
-    let answer = timeout(Duration::from_secs(60), pods.create(&given, &object))
+    let answer = timeout(Duration::from_mins(1), pods.create(&given, &object))
         .await
         .ok();
     assert_eq!((sim.faults_waiting(), sim.writes("c")), (0, 2));

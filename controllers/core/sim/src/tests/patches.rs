@@ -21,7 +21,7 @@ fn strategic_patches_merge_lists_by_key() {
         (
             json!({ "metadata": { "finalizers": ["a", "b"] } }),
             json!({ "metadata": { "$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"] } }),
-            json!({ "metadata": { "finalizers": ["b", "c"] } }),
+            json!({ "metadata": { "finalizers": ["c", "b"] } }),
         ),
         (
             json!({ "spec": { "containers": [{ "name": "c", "image": "a", "ports": [{ "containerPort": 1 }] }] } }),
@@ -29,7 +29,7 @@ fn strategic_patches_merge_lists_by_key() {
                 { "name": "c", "image": "b", "ports": [{ "containerPort": 2 }] }, { "name": "d", "tty": null },
             ] } }),
             json!({ "spec": { "containers": [
-                { "name": "c", "image": "b", "ports": [{ "containerPort": 1 }, { "containerPort": 2 }] }, { "name": "d" },
+                { "name": "c", "image": "b", "ports": [{ "containerPort": 2 }, { "containerPort": 1 }] }, { "name": "d" },
             ] } }),
         ),
         (

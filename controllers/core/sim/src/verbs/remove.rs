@@ -13,6 +13,7 @@ use crate::refusal::{self, Answer};
 use crate::state::{Context, Object, State};
 
 /// What became of the object of a DELETE.
+#[derive(Debug)]
 pub(crate) enum Removed {
     /// It is gone; its last state.
     Gone(Arc<Object>),
@@ -42,10 +43,10 @@ impl State {
         options: &Value,
     ) -> Answer<Removed> {
         let table = &KINDS[kind];
+        check_options(options)?;
         let Some(old) = self.object(kind, namespace, name).cloned() else {
             return Err(refusal::not_found(table, name));
         };
-        check_options(options)?;
         preconditions(table, &old.value, options)?;
         if table.kind == "Namespace" {
             return Ok(self.terminate_namespace(context, kind, &old));

@@ -118,8 +118,7 @@ impl State {
         let pods = core("Pod");
         let node = meta::text(binding, "/target/name");
         if node.is_empty() {
-            let message = "Binding \"\" is invalid: target.name: Required value";
-            return Err(refusal::unprocessable(message));
+            return Err(refusal::unclassified("target.name: Required value"));
         }
         let Some(old) = self.object(pods, namespace, name).cloned() else {
             return Err(refusal::not_found(&KINDS[pods], name));
