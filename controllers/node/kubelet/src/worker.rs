@@ -23,10 +23,11 @@ use std::time::Duration;
 /// What is looked at, and what a plan is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Item {
-    /// The node of this number, to be registered. Nodes before Leases before pods: a batch is sorted.
-    Register(usize),
-    /// A node's object.
+    /// A node's object. The order of the variants is the order of a batch: ranges that nodes have are known
+    /// before new ones are given.
     Node(Arc<str>),
+    /// The node of this number, to be registered.
+    Register(usize),
     /// A node's Lease.
     Lease(Arc<str>),
     /// A pod.
