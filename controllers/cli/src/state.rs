@@ -63,16 +63,13 @@ impl State {
     }
 }
 
-/// When a process began, in clock ticks since boot.
+/// When a process began, in clock ticks since boot; `None` if there is none, or only its exit code is left.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may have blanks in it; the start is the 20th field after it.
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(19)?
-        .parse()
-        .ok()
+    // The name in parentheses may have blanks in it; after it come the state and, as the 20th, the start.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    (!["Z", "X"].contains(&state)).then(|| fields.nth(18)?.parse().ok())?
 }
 
 /// `corten down`
