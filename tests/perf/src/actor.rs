@@ -1,0 +1,165 @@
+//! Who is measured, and the processes that each consists of.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use controlplane::process::Spec;
+use controlplane::upstream::Upstream;
+use controlplane::{Assets, ControlPlane, Options, Process};
+use kube::Client;
+
+/// The controllers that Corten has; upstream runs the same and no other.
+const CONTROLLERS: [&str; 6] = [
+    "deployment-controller",
+    "replicaset-controller",
+    "endpointslice-controller",
+    "endpoints-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+];
+
+/// Controllers, scheduler and nodes of one make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Actor {
+    /// kube-controller-manager, kube-scheduler, kwok
+    Upstream,
+    /// `corten controllers`, `corten scheduler`, kwok
+    CortenKwok,
+    /// `corten controllers`, `corten scheduler`, `corten nodes`
+    Corten,
+    /// All of Corten in one process, on shared caches: `corten up --kubeconfig`
+    CortenOne,
+}
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) upstream: Assets,
+    pub(crate) corten: PathBuf,
+}
+
+/// An actor at work on a cluster of its own.
+#[derive(Debug)]
+pub(crate) struct Running {
+    parts: Vec<(&'static str, Process)>,
+    plane: ControlPlane,
+}
+
+impl Actor {
+    /// Whether Node objects come from the actor and not from the harness.
+    pub(crate) fn brings_nodes(self) -> bool {
+        matches!(self, Self::Corten | Self::CortenOne)
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Upstream => "upstream",
+            Self::CortenKwok => "corten-kwok",
+            Self::Corten => "corten",
+            Self::CortenOne => "corten-one",
+        })
+    }
+}
+
+impl Running {
+    /// Starts etcd and kube-apiserver on `dir`, then the actor's processes.
+    pub(crate) async fn start(
+        actor: Actor,
+        nodes: usize,
+        programs: &Programs,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let plane = ControlPlane::start(Options::new(dir)).await?;
+        let kubeconfig = plane.kubeconfig_path();
+        let upstream = Upstream::new(&programs.upstream, &kubeconfig, plane.data_dir());
+        let corten = |part: &str| {
+            let mut spec = Spec::new(part, &programs.corten, plane.data_dir());
+            spec.arguments.push(part.into());
+            spec.flag("kubeconfig", &kubeconfig)
+        };
+        let apart = |part| {
+            corten(part)
+                .flag("leader-elect", "false")
+                .flag("secure-port", "0")
+        };
+        let mut parts = Vec::new();
+        match actor {
+            Actor::Upstream => {
+                let pki = Some(plane.pki());
+                parts.push((
+                    "controllers",
+                    upstream.controller_manager(&CONTROLLERS, pki)?,
+                ));
+                parts.push(("scheduler", upstream.scheduler()?));
+            }
+            Actor::CortenKwok | Actor::Corten => {
+                parts.push(("controllers", Process::start(&apart("controllers"))?));
+                parts.push(("scheduler", Process::start(&apart("scheduler"))?));
+            }
+            Actor::CortenOne => {
+                let mut spec = corten("up").flag("nodes", nodes.to_string());
+                spec.arguments.push("--plain".into());
+                parts.push(("all", Process::start(&spec)?));
+            }
+        }
+        match actor {
+            Actor::Upstream | Actor::CortenKwok => parts.push(("nodes", upstream.kwok()?)),
+            Actor::Corten => {
+                let spec = apart("nodes")
+                    .flag("count", nodes.to_string())
+                    .flag("manage-kwok-nodes", "false");
+                parts.push(("nodes", Process::start(&spec)?));
+            }
+            Actor::CortenOne => {}
+        }
+        Ok(Self { parts, plane })
+    }
+
+    /// The harness' own client.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let mut config = self.plane.admin_config();
+        // A watch may be silent for longer than any timeout.
+        config.read_timeout = None;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Names and process ids.
+    pub(crate) fn pids(&self) -> Vec<(&'static str, u32)> {
+        let [etcd, apiserver] = self.plane.pids();
+        let parts = self.parts.iter().map(|(name, part)| (*name, part.pid()));
+        parts
+            .chain([("apiserver", apiserver), ("etcd", etcd)])
+            .collect()
+    }
+
+    /// An error with the end of its log if one of the actor's processes has ended.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        for (_, part) in &mut self.parts {
+            part.check()?;
+        }
+        Ok(())
+    }
+
+    /// The last lines of each log.
+    pub(crate) fn tails(&self) -> String {
+        let tail = |(name, part): &(&str, Process)| {
+            let text = std::fs::read_to_string(part.log()).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().rev().take(8).collect();
+            let lines: Vec<&str> = lines.into_iter().rev().collect();
+            format!("{name} wrote last:\n{}\n", lines.join("\n"))
+        };
+        self.parts.iter().map(tail).collect()
+    }
+
+    /// Ends everything.
+    pub(crate) async fn stop(mut self) {
+        for (_, part) in &mut self.parts {
+            part.stop(Duration::from_secs(3)).await;
+        }
+        self.plane.stop().await;
+    }
+}
