@@ -54,14 +54,14 @@ pub(crate) async fn apply(client: &Client, manifests: &[Manifest]) -> anyhow::Re
             }
         };
         let name = object.name_any();
-        api.patch(&name, &params, &Patch::Apply(object))
-            .await
-            .with_context(|| {
-                format!(
-                    "-f {source}: {}/{name} was refused",
-                    types.kind.to_lowercase()
-                )
-            })?;
+        let kind = types.kind.to_lowercase();
+        match api.patch(&name, &params, &Patch::Apply(object)).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) => {
+                bail!("-f {source}: {kind}/{name} was refused: {}", status.message)
+            }
+            Err(error) => return Err(error).with_context(|| format!("-f {source}: {kind}/{name}")),
+        }
         applied.push(format!("{}/{name}", types.kind.to_lowercase()));
     }
     Ok(applied)

@@ -15,6 +15,11 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         port: CONTROLLERS_PORT,
     };
     let (names, workers, file) = (flags.controllers, flags.workers, flags.root_ca_file);
+    // What is wrong with the flags is told before anybody is asked.
+    if let Err(error) = registry::select(&names) {
+        eprintln!("{}: {error}", component.name);
+        return ExitCode::from(2);
+    }
     serve(component, flags.common, |runtime, config| {
         let root_ca = match file {
             Some(file) => {

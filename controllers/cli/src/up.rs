@@ -238,12 +238,13 @@ async fn detach(up: &Up) -> anyhow::Result<ExitCode> {
         }
         if let Some(status) = child.try_wait()? {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let last = text
+            let ours = text
                 .lines()
                 .rev()
-                .find(|line| !line.trim().is_empty())
-                .unwrap_or_default();
-            let last = last.strip_prefix("corten: ").unwrap_or(last);
+                .find_map(|line| line.strip_prefix("corten: "));
+            let last = ours
+                .or(text.lines().last())
+                .unwrap_or("it ended without a word");
             if status.code() == Some(2) {
                 return Err(Misuse(last.to_owned()).into());
             }
