@@ -112,6 +112,24 @@ impl Fault {
     }
 }
 
+/// What happens to the watch that brought an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upset {
+    /// It ends, as a closed connection does.
+    Cut,
+    /// It says nothing more, see [`Sim::freeze_watches`].
+    Freeze,
+    /// It ends with an ERROR event of code 410.
+    Expire,
+}
+
+/// An upset that waits for the event after which it happens.
+struct Waiting {
+    actor: String,
+    nth: u64,
+    upset: Upset,
+}
+
 /// What is wrong with an actor's watches and lists of a kind (`*`: of all kinds).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
@@ -136,6 +154,8 @@ pub(crate) struct Faults {
     sights: HashMap<(String, String), Sight>,
     writes: HashMap<String, u64>,
     delivered: HashMap<String, u64>,
+    upsets: Vec<Waiting>,
+    upset: Option<&'static str>,
 }
 
 const ALL: &str = "*";
@@ -187,8 +207,23 @@ impl Faults {
         false
     }
 
-    pub(crate) fn delivered(&mut self, actor: &str, events: u64) {
-        *self.delivered.entry(actor.to_owned()).or_default() += events;
+    /// Counts the events that a watch of a kind brings, and lays hands on the watch if it is time.
+    pub(crate) fn delivered(&mut self, actor: &str, kind: &'static str, events: u64) {
+        let count = self.delivered.entry(actor.to_owned()).or_default();
+        *count += events;
+        let due = |w: &Waiting| w.actor == actor && w.nth <= *count;
+        let Some(at) = self.upsets.iter().position(due) else {
+            return;
+        };
+        let upset = self.upsets.remove(at).upset;
+        self.upset = Some(kind);
+        let key = (actor.to_owned(), kind.to_owned());
+        let sight = self.sights.entry(key).or_default();
+        match upset {
+            Upset::Cut => sight.cuts += 1,
+            Upset::Freeze => sight.frozen = true,
+            Upset::Expire => sight.expiries += 1,
+        }
     }
 }
 
@@ -211,6 +246,21 @@ impl Sim {
         }
         drop(faults);
         self.wake_all();
+    }
+
+    /// Lays an upset in wait: it befalls the watch that brings the actor's nth event (from 1, over
+    /// all kinds), right after it.
+    pub fn upset(&self, actor: &str, nth: u64, upset: Upset) {
+        self.faults().upsets.push(Waiting {
+            actor: actor.to_owned(),
+            nth,
+            upset,
+        });
+    }
+
+    /// The kind of the watch that the last upset befell; none before the first.
+    pub fn upset_kind(&self) -> Option<&'static str> {
+        self.faults().upset
     }
 
     /// How many faults still wait.

@@ -43,7 +43,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-pub use fault::{Effect, Fault, Lost, Moment, On, Seen};
+pub use fault::{Effect, Fault, Lost, Moment, On, Seen, Upset};
 pub use kinds::{Generation, KINDS, Kind};
 pub use refusal::Refusal;
 pub use state::{State, Verb, Write};

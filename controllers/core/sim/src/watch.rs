@@ -106,7 +106,7 @@ pub(crate) fn start(sim: &Sim, actor: &Arc<str>, route: &Route, partial: bool) -
             watch.bookmark(at, true);
         }
         drop(state);
-        sim.faults().delivered(actor, events);
+        sim.faults().delivered(actor, kind, events);
     } else if asked == 0 {
         watch.seen = state.revision;
     } else if asked < state.stores[route.kind].compacted {
@@ -206,7 +206,8 @@ impl Watch {
         self.seen = newest;
         drop(state);
         if count > 0 {
-            sim.faults().delivered(&self.actor, count);
+            let kind = KINDS[self.kind].kind;
+            sim.faults().delivered(&self.actor, kind, count);
         }
         Ok(std::mem::take(&mut self.pending))
     }
