@@ -86,12 +86,13 @@ fn valid(
 
     match refused {
         Some(failure) if failure.cause == Cause::AlreadyExists => bump(&mut after, before),
-        Some(failure) if failure.cause != Cause::NamespaceTerminating => {
-            if settings.progress_deadline.is_some() {
-                let (name, error) = (&failure.on.name, &failure.message);
-                let message = format!("Failed to create new replica set {name:?}: {error}");
-                conditions.set(PROGRESSING, "False", "ReplicaSetCreateError", &message);
-            }
+        Some(failure)
+            if failure.cause != Cause::NamespaceTerminating
+                && settings.progress_deadline.is_some() =>
+        {
+            let (name, error) = (&failure.on.name, &failure.message);
+            let message = format!("Failed to create new replica set {name:?}: {error}");
+            conditions.set(PROGRESSING, "False", "ReplicaSetCreateError", &message);
         }
         _ => {}
     }

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use objects::{Selector, int_or_percent, meta, pod, template};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A Deployment and all that is known about it.
@@ -189,18 +190,17 @@ impl World {
                 .flat_map(|rs| pods_of(meta::uid(&rs.metadata)));
             world.old_pods = pods.filter(|pod| !has_stopped(pod)).collect();
         }
-        world.new = match new {
-            Some(rs) => NewReplicaSet::There(rs),
-            None => {
-                let collisions = deployment.status.as_ref().and_then(|s| s.collision_count);
-                let hash = template::hash(&spec.template, collisions);
-                let name = replica_set_name(meta::name(&deployment.metadata), &hash);
-                let occupant = named(&name);
-                NewReplicaSet::Missing {
-                    hash,
-                    name,
-                    occupant,
-                }
+        world.new = if let Some(rs) = new {
+            NewReplicaSet::There(rs)
+        } else {
+            let collisions = deployment.status.as_ref().and_then(|s| s.collision_count);
+            let hash = template::hash(&spec.template, collisions);
+            let name = replica_set_name(meta::name(&deployment.metadata), &hash);
+            let occupant = named(&name);
+            NewReplicaSet::Missing {
+                hash,
+                name,
+                occupant,
             }
         };
         world
@@ -341,11 +341,14 @@ fn replica_set_name(deployment: &str, hash: &str) -> String {
 }
 
 fn is_empty(selector: &LabelSelector) -> bool {
-    selector.match_labels.as_ref().is_none_or(|l| l.is_empty())
+    selector
+        .match_labels
+        .as_ref()
+        .is_none_or(BTreeMap::is_empty)
         && selector
             .match_expressions
             .as_ref()
-            .is_none_or(|e| e.is_empty())
+            .is_none_or(Vec::is_empty)
 }
 
 /// `sync.go` `isScalingEvent`, for one ReplicaSet.

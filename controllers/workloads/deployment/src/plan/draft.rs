@@ -31,8 +31,8 @@ pub(super) struct Draft {
 impl Drafts {
     pub(super) fn of(world: &World) -> Self {
         Self {
-            new: world.new_replica_set().map(|rs| Draft::of(rs)),
-            old: world.old.iter().map(|rs| Draft::of(rs)).collect(),
+            new: world.new_replica_set().map(Draft::of),
+            old: world.old.iter().map(Draft::of).collect(),
         }
     }
 

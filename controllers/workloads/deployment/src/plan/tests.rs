@@ -5,6 +5,7 @@ use crate::annotations::{DESIRED_REPLICAS, MAX_REPLICAS, REVISION, REVISION_HIST
 use crate::tests::kit::{Case, rs, written};
 use ::plan::{Confirm, Verb};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use objects::meta;
 
 /// Ten pods, three more, two less, unless said otherwise; `v2` is the new template.
@@ -436,7 +437,7 @@ fn a_deadline_is_looked_at_when_it_is_due() {
 
 #[test]
 fn an_empty_selector_is_told_once_a_generation() {
-    let case = ten().set(|spec| spec.selector = Default::default());
+    let case = ten().set(|spec| spec.selector = LabelSelector::default());
     check(
         case.clone(),
         &["This deployment is selecting all pods. A non-empty selector is required."],

@@ -295,11 +295,15 @@ impl Model {
     /// A ReplicaSet makes or ends pods, unavailable ones first.
     fn act(&mut self, random: &mut Random) {
         if let Some(name) = self.any(random) {
-            // It counts its pods before it makes or ends some, and tells that count afterwards.
+            // It counts its pods before it makes or ends some, and tells that count afterwards, also when the API server
+            // refused all it wanted to do.
             if random.below(2) == 0 {
                 let generation = self.find(&name).metadata.generation.unwrap();
                 self.pods.entry(name.clone()).or_default().seen = generation;
                 self.report_of(&name);
+            }
+            if random.below(3) == 0 {
+                return;
             }
             self.act_on(&name);
         }
