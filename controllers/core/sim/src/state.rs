@@ -2,7 +2,7 @@
 //! one revision. `k8s.io/apiserver pkg/storage/etcd3` and `pkg/storage/cacher`.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -166,8 +166,6 @@ pub struct State {
     pub(crate) rejected: HashMap<String, String>,
     /// What each field manager applied last, by UID.
     pub(crate) applied: HashMap<String, BTreeMap<String, Value>>,
-    /// The objects (by UID) whose replicas were last set through their scale.
-    pub(crate) scaled: HashSet<String>,
     pub(crate) clock: Timestamp,
     uids: u64,
     names: u64,
@@ -190,7 +188,6 @@ impl State {
             hooks: Vec::new(),
             rejected: HashMap::new(),
             applied: HashMap::new(),
-            scaled: HashSet::new(),
             clock,
             uids: 0,
             names: 0,

@@ -223,17 +223,8 @@ impl State {
         if !context.dry_run && new.pointer("/spec/clusterIP").is_none() {
             self.give_address(table, &mut new);
         }
-        // The first scale takes the ownership of the field and so is a write even if the number
-        // stays.
-        let uid = meta::uid(&old.value);
-        let takes = context.subresource == "scale" && !self.scaled.contains(uid);
-        if new == *old.value && !takes {
+        if new == *old.value {
             return Ok(Arc::clone(old));
-        }
-        if context.subresource == "scale" {
-            self.scaled.insert(uid.to_owned());
-        } else if new.pointer("/spec/replicas") != old.value.pointer("/spec/replicas") {
-            self.scaled.remove(uid);
         }
         let gone = meta::deleting(&old.value)
             && meta::finalizers(&new).is_empty()

@@ -20,6 +20,8 @@ const KINDS: &[&str] = &[
     "ServiceAccount",
 ];
 const NAMES: &[&str] = &["a", "b"];
+/// Written by one field manager alone, as the model knows no shared ownership.
+const APPLIED: &str = "c";
 
 /// The sequence of a seed: at most 20 operations on two kinds of one namespace.
 pub fn sequences(seed: u64) -> Vec<Op> {
@@ -87,7 +89,8 @@ fn has_status(kind: &str) -> bool {
 fn op(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
     match dice.below(24) {
         0..=2 => create(dice, kind, name),
-        3 | 4 => plain("GET", kind, name, Value::Null),
+        3 => plain("GET", kind, name, Value::Null),
+        4 => plain("GET", kind, APPLIED, Value::Null),
         5 => {
             let mut op = plain("GET", kind, "", Value::Null);
             dice.of(&[
@@ -102,8 +105,13 @@ fn op(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
         9..=11 => patch(dice, kind, name, MERGE),
         12..=14 => patch(dice, kind, name, STRATEGIC),
         15 => json_patch(dice, kind, name),
-        16 | 17 => apply(dice, kind, name),
-        18 | 19 => delete(dice, kind, name),
+        // A repeated apply of a Service's ports writes again upstream: field ownership.
+        16 | 17 if kind != "Service" => apply(dice, kind, APPLIED),
+        18 => delete(dice, kind, name),
+        19 => {
+            let name = dice.of(&[name, APPLIED]);
+            delete(dice, kind, name)
+        }
         20 | 21 if has_status(kind) => status(dice, kind, name),
         22 if scales(kind) => scale(dice, kind, name),
         22 | 23 if kind == "Pod" => bind(dice, name),
@@ -394,7 +402,12 @@ fn status(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
 }
 
 fn scale(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
-    let body = json!({ "spec": { "replicas": dice.of(&[0, 1, 4, -2]) } });
+    // Always another number: a scale to the same one writes field ownership upstream.
+    let other = 10 + dice.thrown;
+    let body = match dice.below(6) {
+        0 => json!({ "spec": { "replicas": -2 } }),
+        _ => json!({ "spec": { "replicas": other } }),
+    };
     let (method, content_type) = dice.of(&[("PUT", ""), ("PATCH", MERGE), ("GET", "")]);
     let body = if method == "GET" { Value::Null } else { body };
     Op {

@@ -28,6 +28,15 @@ impl Names {
     pub(super) fn normal(&mut self, mut body: Value) -> Value {
         if let Some(items) = body.get_mut("items").and_then(Value::as_array_mut) {
             items.retain(|item| !BYSTANDERS.contains(&meta::name(item)));
+            // Generated names fall as they may: those objects stand in the order of their writes.
+            items.sort_by_key(|item| {
+                let generated = meta::name(item).starts_with("gen-");
+                let name = if generated { "gen-" } else { meta::name(item) };
+                (
+                    name.to_owned(),
+                    meta::resource_version(item).parse::<u64>().ok(),
+                )
+            });
             for item in items.iter_mut().filter_map(Value::as_object_mut) {
                 item.remove("kind");
                 item.remove("apiVersion");
