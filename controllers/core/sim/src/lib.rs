@@ -7,8 +7,8 @@
 //! the byte: UIDs, generated names and addresses are counted, nothing is random.
 //!
 //! What it deliberately does not do: authentication and authorisation, admission webhooks, CRDs,
-//! protobuf and tables, field ownership of server-side apply (no conflicts, no managedFields),
-//! pruning of unknown fields. It runs no controllers; [`Sim::garbage_collect`] is one step of one.
+//! protobuf and tables, managedFields (server-side apply knows no conflicts, and a write that only
+//! takes ownership of a field is none). It runs no controllers; [`Sim::garbage_collect`] is one step of one.
 //!
 //! Where to read: `kinds` (the table of kinds), `serve` (from an HTTP request to a verb), `verbs`
 //! (what a verb does), `state` (what is stored, and the log), `watch`, `fault`. The semantics are
