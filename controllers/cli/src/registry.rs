@@ -31,7 +31,7 @@ const TABLE: &[Entry] = &[
     Entry {
         name: "deployment-controller",
         alias: "deployment",
-        run: |rt, set| rt.run(DeploymentController::default(), set.workers),
+        run: |rt, set| rt.run(DeploymentController, set.workers),
     },
     Entry {
         name: "replicaset-controller",

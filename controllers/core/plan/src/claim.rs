@@ -34,9 +34,8 @@ impl Claim {
                 false if owner_is_going => Self::Ignore,
                 false => Self::Release,
             },
-            Some(_) => Self::Ignore,
             None if matches && !owner_is_going && meta.deletion_timestamp.is_none() => Self::Adopt,
-            None => Self::Ignore,
+            _ => Self::Ignore,
         }
     }
 }

@@ -17,7 +17,7 @@ pub struct Note {
 }
 
 /// The type of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum NoteType {
     /// As it should be.
     Normal,

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         port: 10257,
     };
     serve(component, |runtime, _| {
-        runtime.run(DeploymentController::default(), WORKERS);
+        runtime.run(DeploymentController, WORKERS);
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! What a decision is made from: a validated Deployment, its ReplicaSets and what stands in its way.
 
 use crate::{annotations, replicas};
-use ::plan::Reference;
+use ::plan::{Claim, Reference};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
@@ -161,26 +161,15 @@ impl World {
         // The order decides which of several equal templates is the new one, and who shrinks first.
         replica_sets.sort_by(|a, b| by_age(a, b));
         replica_sets.dedup_by(|a, b| a.metadata.uid == b.metadata.uid);
-        let owner_is_deleting = meta::is_deleting(&deployment.metadata);
-        let uid = meta::uid(&deployment.metadata);
         let mut new = None;
         for rs in replica_sets {
-            // controller_ref_manager.go ClaimObject
             let selected = selector.matches(rs.metadata.labels.as_ref());
-            match meta::controller_of(&rs.metadata) {
-                Some(owner) if owner.uid != uid => {}
-                Some(_) if !selected => {
-                    if !owner_is_deleting {
-                        world.strangers.push(rs);
-                    }
-                }
-                Some(_) if new.is_none() && has_template(&rs, &spec.template) => new = Some(rs),
-                Some(_) => world.old.push(rs),
-                None => {
-                    if selected && !owner_is_deleting && !replicas::is_deleting(&rs) {
-                        world.orphans.push(rs);
-                    }
-                }
+            match Claim::of(&deployment.metadata, &rs.metadata, selected) {
+                Claim::Keep if new.is_none() && has_template(&rs, &spec.template) => new = Some(rs),
+                Claim::Keep => world.old.push(rs),
+                Claim::Adopt => world.orphans.push(rs),
+                Claim::Release => world.strangers.push(rs),
+                Claim::Ignore => {}
             }
         }
         if settings.strategy == Strategy::Recreate {

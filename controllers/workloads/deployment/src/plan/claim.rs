@@ -5,33 +5,19 @@
 //! orphan that is adopted by what is being deleted would be deleted with it.
 
 use crate::world::World;
-use ::plan::{Action, Confirm, PatchType, Reference};
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use ::plan::{Action, Reference};
 use objects::meta;
-use serde_json::json;
 
 /// The adoptions and releases that are due.
 pub(super) fn actions(world: &World) -> Vec<Action> {
-    let adopt = world.orphans.iter().map(|rs| adopt(world, rs));
-    let release = world.strangers.iter().map(|rs| release(world, rs));
-    adopt.chain(release).collect()
-}
-
-fn adopt(world: &World, rs: &ReplicaSet) -> Action {
     let owner = meta::owner_reference("apps/v1", "Deployment", &world.deployment.metadata);
-    let body = json!({"metadata": {
-        "ownerReferences": [owner],
-        "uid": meta::uid(&rs.metadata),
-    }});
-    Action::patch(Reference::to(rs), PatchType::Strategic, body)
-        .confirming(Confirm::Alive(world.me.clone()))
-        .because("adopt")
-}
-
-fn release(world: &World, rs: &ReplicaSet) -> Action {
-    let body = json!({"metadata": {
-        "ownerReferences": [{"$patch": "delete", "uid": world.me.uid}],
-        "uid": meta::uid(&rs.metadata),
-    }});
-    Action::patch(Reference::to(rs), PatchType::Strategic, body).because("release")
+    let adopt = world
+        .orphans
+        .iter()
+        .map(|rs| Action::adopt(Reference::to(&**rs), &world.me, &owner));
+    let release = world
+        .strangers
+        .iter()
+        .map(|rs| Action::release(Reference::to(&**rs), &world.me.uid));
+    adopt.chain(release).collect()
 }
