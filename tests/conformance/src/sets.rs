@@ -1,0 +1,182 @@
+//! The table of the tests that are run, by their exact names, and of their neighbours that are not.
+//!
+//! The names are those that `e2e.test --list-tests` prints at Kubernetes v1.36.3. What a test needs was read
+//! from `test/e2e/apps`, `test/e2e/network` and `test/e2e/auth` there.
+
+/// Tests that are run together.
+#[derive(Debug)]
+pub(crate) struct Set {
+    /// For `--set`.
+    pub(crate) name: &'static str,
+    /// Tests that need no more than pods that run.
+    pub(crate) tests: &'static [&'static str],
+    /// Tests of the same kinds that need more, and what.
+    pub(crate) left_out: &'static [(&'static str, &'static str)],
+}
+
+const HTTP: &str = "asks its pods over HTTP: real containers";
+const EXEC: &str = "runs commands in its pods: real containers";
+const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
+const COLLECTOR: &str = "needs the garbage collector";
+
+/// All sets.
+pub(crate) const SETS: &[Set] = &[
+    Set {
+        name: "apps",
+        tests: &[
+            "[sig-apps] Deployment Deployment should have a working scale subresource [Conformance]",
+            "[sig-apps] Deployment RecreateDeployment should delete old pods and create new ones [Conformance]",
+            "[sig-apps] Deployment RollingUpdateDeployment should delete old pods and create new ones [Conformance]",
+            "[sig-apps] Deployment deployment should delete old replica sets [Conformance]",
+            "[sig-apps] Deployment deployment should support proportional scaling [Conformance]",
+            "[sig-apps] Deployment deployment should support rollover [Conformance]",
+            "[sig-apps] Deployment iterative rollouts should eventually progress",
+            "[sig-apps] Deployment should run the lifecycle of a Deployment [Conformance]",
+            "[sig-apps] Deployment should validate Deployment Status endpoints [Conformance]",
+            "[sig-apps] ReplicaSet Replace and Patch tests [Conformance]",
+            "[sig-apps] ReplicaSet Replicaset should have a working scale subresource [Conformance]",
+            "[sig-apps] ReplicaSet should adopt matching pods on creation and release no longer matching pods [Conformance]",
+            "[sig-apps] ReplicaSet should list and delete a collection of ReplicaSets [Conformance]",
+            "[sig-apps] ReplicaSet should validate Replicaset Status endpoints [Conformance]",
+        ],
+        left_out: &[
+            (
+                "[sig-apps] ReplicaSet should serve a basic image on each replica with a public image [Conformance]",
+                HTTP,
+            ),
+            (
+                "[sig-apps] ReplicaSet should serve a basic image on each replica with a private image",
+                HTTP,
+            ),
+            (
+                "[sig-apps] ReplicaSet should surface a failure condition on a common issue like exceeded quota",
+                "needs the resource quota controller",
+            ),
+            (
+                "[sig-apps] Deployment deployment reaping should cascade to its replica sets and pods",
+                COLLECTOR,
+            ),
+            (
+                "[sig-apps] Deployment test Deployment ReplicaSet orphaning and adoption regarding controllerRef",
+                COLLECTOR,
+            ),
+            (
+                "[sig-apps] Deployment should not disrupt a cloud load-balancer's connectivity during rollout",
+                "needs a cloud's load balancer",
+            ),
+        ],
+    },
+    Set {
+        name: "services",
+        tests: &[
+            "[sig-network] EndpointSlice should create Endpoints and EndpointSlices for Pods matching a Service [Conformance]",
+            "[sig-network] EndpointSlice should support creating EndpointSlice API operations [Conformance]",
+            "[sig-network] Endpoints should test the lifecycle of an Endpoint [Conformance]",
+            "[sig-network] EndpointsController should create Endpoints for Pods matching a Service [Conformance]",
+            "[sig-network] EndpointsController should create and delete Endpoints for a Service with a selector that matches no pods [Conformance]",
+            "[sig-network] Service endpoints latency should not be very high [Conformance]",
+            "[sig-network] Services should complete a service status lifecycle [Conformance]",
+            "[sig-network] Services should delete a collection of services [Conformance]",
+            "[sig-network] Services should find a service from listing all namespaces [Conformance]",
+            "[sig-auth] ServiceAccounts should allow opting out of API token automount [Conformance]",
+            "[sig-auth] ServiceAccounts should create a serviceAccountToken and ensure a successful TokenReview [Conformance]",
+            "[sig-auth] ServiceAccounts should guarantee kube-root-ca.crt exist in any namespace [Conformance]",
+            "[sig-auth] ServiceAccounts should run through the lifecycle of a ServiceAccount [Conformance]",
+            "[sig-auth] ServiceAccounts should update a ServiceAccount [Conformance]",
+        ],
+        left_out: &[
+            (
+                "[sig-network] API Server should have Endpoints and EndpointSlices pointing to API Server [Conformance]",
+                "the API server listens on loopback, which Endpoints may not name",
+            ),
+            (
+                "[sig-network] EndpointSlice should create and delete EndpointSlices for a Service with a selector that matches no pods [Conformance]",
+                COLLECTOR,
+            ),
+            (
+                "[sig-network] EndpointSlice should support a Service with multiple endpoint IPs specified in multiple EndpointSlices [Conformance]",
+                TRAFFIC,
+            ),
+            (
+                "[sig-network] EndpointSlice should support a Service with multiple ports specified in multiple EndpointSlices [Conformance]",
+                TRAFFIC,
+            ),
+            (
+                "[sig-network] EndpointSliceMirroring should mirror a custom Endpoints resource through create update and delete [Conformance]",
+                "needs the mirroring controller",
+            ),
+            (
+                "[sig-auth] ServiceAccounts ServiceAccountIssuerDiscovery should support OIDC discovery of service account issuer [Conformance]",
+                EXEC,
+            ),
+            (
+                "[sig-auth] ServiceAccounts should mount an API token into pods [Conformance]",
+                EXEC,
+            ),
+            (
+                "[sig-auth] ServiceAccounts should mount projected service account token [Conformance]",
+                EXEC,
+            ),
+        ],
+    },
+];
+
+/// The set of that name.
+pub(crate) fn find(name: &str) -> Result<&'static Set, String> {
+    SETS.iter().find(|set| set.name == name).ok_or_else(|| {
+        let known: Vec<_> = SETS.iter().map(|set| set.name).collect();
+        format!("there is no set {name}; there are {}", known.join(", "))
+    })
+}
+
+/// A regular expression that fits exactly `tests`. Ginkgo sets the suite's name before that of the test.
+pub(crate) fn focus(tests: &[&str]) -> String {
+    let escaped: Vec<_> = tests.iter().map(|name| escape(name)).collect();
+    format!("^Kubernetes e2e suite ({})$", escaped.join("|"))
+}
+
+/// `text` as a regular expression of Go that fits nothing else.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SETS, find, focus};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_test_is_named_twice() {
+        let mut seen = BTreeSet::new();
+        for set in SETS {
+            let left_out = set.left_out.iter().map(|(name, _)| name);
+            for name in set.tests.iter().chain(left_out) {
+                assert!(seen.insert(*name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_taken_literally() {
+        assert_eq!(
+            focus(&["[sig-a] b's c.", "d (e)"]),
+            r"^Kubernetes e2e suite (\[sig-a\] b's c\.|d \(e\))$"
+        );
+    }
+
+    #[test]
+    fn an_unknown_set_is_told_with_those_that_are_known() {
+        assert_eq!(
+            find("app").err().as_deref(),
+            Some("there is no set app; there are apps, services")
+        );
+        assert!(find("apps").is_ok());
+    }
+}
