@@ -1,0 +1,116 @@
+//! The kinds that scenarios are made of, by name.
+
+use json::merge;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sim::{Sim, State, Stored};
+
+mod json {
+    use serde_json::Value;
+
+    /// RFC 7386.
+    pub(super) fn merge(into: &mut Value, patch: &Value) {
+        let Value::Object(patch) = patch else {
+            *into = patch.clone();
+            return;
+        };
+        if !into.is_object() {
+            *into = serde_json::json!({});
+        }
+        let Some(into) = into.as_object_mut() else {
+            return;
+        };
+        for (key, value) in patch {
+            if value.is_null() {
+                into.remove(key);
+            } else {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+/// Reads a type from JSON that stands in a scenario.
+pub fn typed<K: DeserializeOwned>(value: Value) -> K {
+    serde_json::from_value(value).expect("scenarios are written as their types are")
+}
+
+/// Writes a type as JSON.
+pub fn raw<K: Serialize>(object: &K) -> Value {
+    serde_json::to_value(object).expect("API types are plain data")
+}
+
+fn merge_one<K: Stored>(sim: &Sim, name: &str, patch: &Value) {
+    let namespace = home(sim, name);
+    if sim.get::<K>(namespace, name).is_none() {
+        return;
+    }
+    sim.update_with::<K>(namespace, name, |object| {
+        let mut value = raw(object);
+        merge(&mut value, patch);
+        *object = typed(value);
+    });
+}
+
+/// Scenarios play in the namespace `default`.
+fn home(_: &Sim, _: &str) -> &'static str {
+    "default"
+}
+
+macro_rules! by_kind {
+    ($($kind:literal => $type:ty, $namespace:literal);* $(;)?) => {
+        /// The kinds that are compared at the end.
+        pub const KINDS: &[&str] = &[$($kind),*];
+
+        /// Creates an object. It may be there already if a fault delayed its deletion.
+        pub fn create(sim: &Sim, object: &Value) {
+            match object["kind"].as_str().unwrap_or_default() {
+                $($kind => { let _ = sim.try_create::<$type>(typed(object.clone())); })*
+                other => unreachable!("unknown kind {other}"),
+            }
+        }
+
+        /// Changes an object of the namespace `default` or of the cluster by a JSON merge patch, if it is there.
+        pub fn patch(sim: &Sim, kind: &str, name: &str, patch: &Value) {
+            match kind {
+                $($kind => merge_one::<$type>(sim, name, patch),)*
+                other => unreachable!("unknown kind {other}"),
+            }
+        }
+
+        /// Deletes an object of the cluster, or of the namespace given as `namespace/name` (`default` without).
+        pub fn delete(sim: &Sim, kind: &str, name: &str) {
+            let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+            match kind {
+                $($kind => sim.delete::<$type>(namespace, name),)*
+                other => unreachable!("unknown kind {other}"),
+            }
+        }
+
+        /// All objects of the kinds that are compared.
+        pub fn all(state: &State) -> Vec<(&'static str, Value)> {
+            let mut objects = Vec::new();
+            $(objects.extend(state.list::<$type>(None).iter().map(|o| ($kind, raw(&**o))));)*
+            objects
+        }
+    };
+}
+
+by_kind! {
+    "Namespace" => Namespace, "";
+    "Node" => Node, "";
+    "Deployment" => Deployment, "default";
+    "ReplicaSet" => ReplicaSet, "default";
+    "Pod" => Pod, "default";
+    "Service" => Service, "default";
+    "EndpointSlice" => EndpointSlice, "default";
+    "Endpoints" => Endpoints, "default";
+    "ServiceAccount" => ServiceAccount, "default";
+    "ConfigMap" => ConfigMap, "default";
+}
