@@ -4,7 +4,7 @@ use crate::{kubectl, parts, state, up};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use runtime::args::{ClientArgs, LoggingArgs};
-use runtime::serve::CommonArgs;
+use runtime::serve::{CommonArgs, Misuse};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +41,24 @@ pub(crate) struct DataArgs {
     /// Folder of etcd's data, keys, logs and the kubeconfig [default: ~/.local/share/corten]
     #[arg(long, value_name = "DIR", env = "CORTEN_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// What hollow nodes are like.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Hollow nodes")]
+pub(crate) struct NodeArgs {
+    /// CPUs of each node
+    #[arg(long, value_name = "QUANTITY", default_value = "32", value_parser = quantity)]
+    pub(crate) node_cpu: String,
+    /// Memory of each node
+    #[arg(long, value_name = "QUANTITY", default_value = "256Gi", value_parser = quantity)]
+    pub(crate) node_memory: String,
+    /// Pods that each node takes
+    #[arg(long, value_name = "N", default_value_t = 110)]
+    pub(crate) node_pods: u32,
+    /// What pretended containers do: a file of profiles (YAML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node_profiles: Option<PathBuf>,
 }
 
 /// Where the real servers come from.
@@ -90,6 +108,8 @@ pub(crate) struct Up {
     /// The process that `--detach` leaves behind.
     #[arg(long, hide = true)]
     pub(crate) serve: bool,
+    #[command(flatten)]
+    pub(crate) hollow: NodeArgs,
     #[command(flatten)]
     pub(crate) assets: AssetArgs,
     #[command(flatten)]
@@ -147,6 +167,8 @@ pub(crate) struct Nodes {
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) manage_kwok_nodes: bool,
     #[command(flatten)]
+    pub(crate) hollow: NodeArgs,
+    #[command(flatten)]
     pub(crate) common: CommonArgs,
 }
 
@@ -169,6 +191,32 @@ impl DataArgs {
     pub(crate) fn path(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(default_data_dir)
     }
+}
+
+impl NodeArgs {
+    /// The options of a node agent that runs `count` such nodes.
+    pub(crate) fn options(&self, count: u32) -> Result<kubelet::Options, Misuse> {
+        let mut options = kubelet::Options {
+            count: count as usize,
+            cpu: self.node_cpu.clone(),
+            memory: self.node_memory.clone(),
+            pods: self.node_pods,
+            ..kubelet::Options::default()
+        };
+        if let Some(file) = &self.node_profiles {
+            let wrong = |error: &dyn std::fmt::Display| {
+                Misuse(format!("--node-profiles {}: {error}", file.display()))
+            };
+            let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+            options.profiles = kubelet::Profiles::parse(&text).map_err(|error| wrong(&error))?;
+        }
+        Ok(options)
+    }
+}
+
+/// The text of a quantity, if it is one.
+fn quantity(text: &str) -> Result<String, objects::quantity::QuantityError> {
+    text.parse::<objects::Quantity>().map(|_| text.to_owned())
 }
 
 fn default_data_dir() -> PathBuf {

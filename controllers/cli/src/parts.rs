@@ -55,14 +55,20 @@ pub(crate) async fn nodes(args: Nodes) -> ExitCode {
         name: "corten-nodes",
         port: 0,
     };
-    let options = kubelet::Options {
-        count: args.count as usize,
-        name_prefix: args.name_prefix,
-        manage_kwok_nodes: args.manage_kwok_nodes,
-        ..kubelet::Options::default()
+    let options = match args.hollow.options(args.count) {
+        Ok(options) => kubelet::Options {
+            name_prefix: args.name_prefix,
+            manage_kwok_nodes: args.manage_kwok_nodes,
+            ..options
+        },
+        Err(error) => {
+            eprintln!("{}: {error}", component.name);
+            return ExitCode::from(2);
+        }
     };
     serve(component, args.common, |runtime, _| {
-        run_nodes(runtime, options)
+        run_nodes(runtime, options);
+        Ok(())
     })
     .await
 }
@@ -93,8 +99,7 @@ pub(crate) fn run_scheduler(runtime: &Runtime, scheduler_name: String) {
 }
 
 /// Runs hollow nodes.
-pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) -> Result<(), Misuse> {
+pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) {
     let agent = kubelet::Agent::new(runtime, options);
     runtime.spawn("nodes", agent.run());
-    Ok(())
 }

@@ -139,11 +139,7 @@ impl Cluster {
         };
         parts::run_controllers(&runtime, &["*".to_owned()], &settings)?;
         parts::run_scheduler(&runtime, "default-scheduler".to_owned());
-        let nodes = kubelet::Options {
-            count: up.nodes as usize,
-            ..kubelet::Options::default()
-        };
-        parts::run_nodes(&runtime, nodes)?;
+        parts::run_nodes(&runtime, up.hollow.options(up.nodes)?);
         View::watch(&runtime);
         runtime.start().await;
         Ok(Self { runtime, client })
