@@ -210,6 +210,17 @@ impl Sim {
         }
     }
 
+    /// Binds a pod to a node, as a scheduler does. Does nothing if it is absent or bound.
+    pub fn bind(&self, namespace: &str, name: &str, node: &str) {
+        let mut context = self.context(HARNESS, Verb::Create);
+        context.subresource = "binding";
+        let binding = json!({ "target": { "kind": "Node", "name": node } });
+        // A refusal says that there is nothing left to do.
+        let _ = self
+            .state_at(&context)
+            .bind(&context, (namespace, name), &binding);
+    }
+
     /// All writes since [`Sim::new`], in order.
     pub fn history(&self) -> Vec<Write> {
         self.state().history.clone()
