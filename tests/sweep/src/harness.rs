@@ -110,7 +110,7 @@ pub enum Disturbance {
 }
 
 /// What came of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     /// The end state, see [`canon::end_state`].
     pub end: Vec<String>,

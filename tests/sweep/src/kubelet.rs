@@ -61,9 +61,7 @@ impl Around {
             return;
         }
         if self.does.binds && !bound {
-            sim.update_with::<Pod>(namespace, name, |pod| {
-                pod.spec.get_or_insert_default().node_name = Some("node-1".to_owned());
-            });
+            sim.bind(namespace, name, "node-1");
         }
         let image = pod
             .spec

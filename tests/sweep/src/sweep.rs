@@ -107,7 +107,8 @@ pub fn alone(scenario: &Scenario, disturbance: Disturbance) -> Run {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without I/O needs nothing");
-    let mut run = runtime.block_on(run(scenario, disturbance));
+    let run = panic::catch_unwind(|| runtime.block_on(run(scenario, disturbance)));
+    let mut run = run.unwrap_or_default();
     PANICS.with(|panics| {
         for panic in panics.borrow_mut().drain(..) {
             run.violations.push(format!("O11: {panic}"));
