@@ -1,1 +1,171 @@
-//! cluster
+//! A cluster for tests: a real etcd and kube-apiserver, hollow nodes, and the loops under test.
+//!
+//! ```no_run
+//! # use k8s_openapi::api::apps::v1::Deployment;
+//! # use serde_json::json;
+//! cluster::with_namespace("rolls-out", async |ns| {
+//!     ns.create::<Deployment>(json!({ "metadata": { "name": "web" } })).await?;
+//!     let is_new = |web: &Deployment| web.metadata.generation == Some(1);
+//!     ns.until("web", "is as made", is_new).await?;
+//!     Ok(())
+//! })
+//! # .expect("an example");
+//! ```
+//!
+//! Environment: `ACTOR=upstream` runs the tests against kube-controller-manager and kube-scheduler in
+//! place of our loops (a test that these fail is a wrong test, unless it is for one of their named
+//! bugs); `KEEP=1` leaves namespaces and etcd's data behind; `RUST_LOG` shows the log of our loops.
+//!
+//! Start reading at [`Cluster`], then [`Namespace`]. Who acts is in [`actor`].
+#![forbid(unsafe_code)]
+
+pub mod actor;
+mod dump;
+mod eventually;
+mod folder;
+mod namespace;
+
+pub use actor::{Actor, actor};
+pub use eventually::{PATIENCE, eventually};
+pub use namespace::{Namespace, with_namespace};
+
+use anyhow::{Context, Result, anyhow};
+use controlplane::{ControlPlane, Options};
+use folder::Folder;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::{Api, Client, Config};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::JoinHandle;
+use tokio::sync::Notify;
+
+/// Hollow nodes of a shared cluster.
+pub const NODES: usize = 3;
+
+/// A running cluster, on a thread of its own. Dropping it ends it.
+#[derive(Debug)]
+pub struct Cluster {
+    config: Config,
+    kubeconfig: PathBuf,
+    end: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+    // Last: it is removed when nobody writes to it any more.
+    _folder: Folder,
+}
+
+impl Cluster {
+    /// The cluster of this test binary, started by the first test that asks. Blocks for about four
+    /// seconds then; for minutes where the programs must be built first.
+    pub fn shared() -> Result<&'static Self> {
+        static SHARED: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        let start = || Cluster::start(actor(), NODES).map_err(|error| format!("{error:#}"));
+        SHARED
+            .get_or_init(start)
+            .as_ref()
+            .map_err(|error| anyhow!("the cluster for the tests did not start: {error}"))
+    }
+
+    /// Starts a cluster with `nodes` hollow nodes; returns when they are ready and pods can be made in
+    /// the namespace `default`. Must not be called where blocking is forbidden.
+    pub fn start(actor: Actor, nodes: usize) -> Result<Self> {
+        if std::env::var_os("RUST_LOG").is_some() {
+            runtime::log::init(0, runtime::log::Format::Text).map_err(|error| anyhow!(error))?;
+        }
+        let folder = Folder::new()?;
+        let mut options = Options::new(folder.path());
+        options.unsafe_no_fsync = true;
+        let end = Arc::new(Notify::new());
+        let (told, hears) = mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("cluster")
+            .enable_all()
+            .build()?;
+        let ending = end.clone();
+        let run = move || {
+            runtime.block_on(async {
+                let begun = begin(options, actor, nodes).await;
+                let (running, answer) = match begun {
+                    Ok((running, answer)) => (Some(running), Ok(answer)),
+                    Err(error) => (None, Err(error)),
+                };
+                // Whoever asked may be gone; then there is nobody to run for.
+                if told.send(answer).is_ok()
+                    && let Some((plane, acting)) = running
+                {
+                    ending.notified().await;
+                    acting.stop().await;
+                    plane.stop().await;
+                }
+            });
+        };
+        let thread = std::thread::Builder::new()
+            .name("cluster".into())
+            .spawn(run)?;
+        let answer = hears
+            .recv()
+            .context("the thread of the cluster has ended")?;
+        let (config, kubeconfig) = answer?;
+        Ok(Self {
+            config,
+            kubeconfig,
+            end,
+            thread: Some(thread),
+            _folder: folder,
+        })
+    }
+
+    /// A client for the administrator. It belongs to the tokio runtime that it is made in.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::try_from(self.config.clone())?)
+    }
+
+    /// The administrator's kubeconfig file.
+    pub fn kubeconfig(&self) -> &std::path::Path {
+        &self.kubeconfig
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.end.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // Its panic has been printed.
+            drop(thread.join());
+        }
+    }
+}
+
+type Begun = ((ControlPlane, actor::Acting), (Config, PathBuf));
+
+async fn begin(options: Options, actor: Actor, nodes: usize) -> Result<Begun> {
+    let plane = ControlPlane::start(options).await?;
+    let acting = actor.act(&plane, nodes).await?;
+    let config = plane.admin_config();
+    let client = Client::try_from(config.clone())?;
+    eventually("the cluster is ready", async || {
+        let all = Api::<Node>::all(client.clone())
+            .list(&Default::default())
+            .await?;
+        let ready = all.iter().filter(|node| is_ready(node)).count();
+        anyhow::ensure!(ready >= nodes, "{ready} of {nodes} nodes are ready");
+        let accounts: Api<ServiceAccount> = Api::default_namespaced(client.clone());
+        accounts
+            .get("default")
+            .await
+            .context("serviceaccount default")?;
+        Ok(())
+    })
+    .await?;
+    let kubeconfig = plane.kubeconfig_path();
+    Ok(((plane, acting), (config, kubeconfig)))
+}
+
+/// Ready, and without the taint that new nodes have.
+fn is_ready(node: &Node) -> bool {
+    let ready =
+        |c: &k8s_openapi::api::core::v1::NodeCondition| c.type_ == "Ready" && c.status == "True";
+    let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let taints = node.spec.as_ref().and_then(|s| s.taints.as_ref());
+    conditions.is_some_and(|all| all.iter().any(ready)) && taints.is_none_or(Vec::is_empty)
+}

@@ -1,0 +1,97 @@
+//! Who turns objects into other objects: our loops, or upstream's programs.
+
+use anyhow::Result;
+use controlplane::upstream::Upstream;
+use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
+use deployment::DeploymentController;
+use endpoints::EndpointsController;
+use endpointslice::EndpointSliceController;
+use kube::Client;
+use replicaset::ReplicaSetController;
+use runtime::Runtime;
+use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use std::time::Duration;
+
+/// Objects that each controller works on at once.
+const WORKERS: usize = 16;
+/// Upstream's names of the controllers that we have too; no others, or the tests would compare apples
+/// with pears (garbage collection).
+const CONTROLLERS: &[&str] = &[
+    "deployment-controller",
+    "replicaset-controller",
+    "endpointslice-controller",
+    "endpoints-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+];
+
+/// Whose loops the tests are run against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Ours, in this process.
+    Corten,
+    /// kube-controller-manager and kube-scheduler; the nodes are our hollow ones.
+    Upstream,
+}
+
+/// The actor that `ACTOR` names, ours if it names none.
+pub fn actor() -> Actor {
+    match std::env::var("ACTOR").as_deref() {
+        Ok("upstream") => Actor::Upstream,
+        _ => Actor::Corten,
+    }
+}
+
+/// What acts, while it acts.
+pub(crate) struct Acting {
+    runtime: Runtime,
+    // They die when dropped.
+    _children: Vec<Process>,
+}
+
+impl Actor {
+    /// Starts the loops and the nodes on `plane`.
+    pub(crate) async fn act(self, plane: &ControlPlane, nodes: usize) -> Result<Acting> {
+        let client = Client::try_from(plane.admin_config())?;
+        let runtime = Runtime::new(client, runtime::Options::default());
+        let mut children = Vec::new();
+        match self {
+            Self::Corten => {
+                let root_ca = plane.pki().ca_certificate().to_owned();
+                runtime.run(DeploymentController, WORKERS);
+                runtime.run(ReplicaSetController, WORKERS);
+                runtime.run(EndpointSliceController::default(), WORKERS);
+                runtime.run(EndpointsController::default(), WORKERS);
+                runtime.run(ServiceAccountController, WORKERS);
+                runtime.run(RootCaPublisher::new(root_ca), WORKERS);
+                scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
+            }
+            Self::Upstream => {
+                let tools = [Tool::KubeControllerManager, Tool::KubeScheduler];
+                let from = AssetOptions::default();
+                let assets = Assets::locate(&from, &tools, &Progress::default()).await?;
+                let kubeconfig = plane.kubeconfig_path();
+                let upstream = Upstream::new(&assets, &kubeconfig, plane.data_dir());
+                children.push(upstream.controller_manager(CONTROLLERS, Some(plane.pki()))?);
+                children.push(upstream.scheduler()?);
+            }
+        }
+        let options = kubelet::Options {
+            count: nodes,
+            ..kubelet::Options::default()
+        };
+        runtime.spawn("nodes", kubelet::Agent::new(&runtime, options).run());
+        runtime.start().await;
+        Ok(Acting {
+            runtime,
+            _children: children,
+        })
+    }
+}
+
+impl Acting {
+    /// Ends in order.
+    pub(crate) async fn stop(self) {
+        self.runtime.stop(Duration::from_secs(2)).await;
+    }
+}

@@ -1,0 +1,14 @@
+//! What each loop promises, on a real API server with hollow nodes.
+//!
+//! `cargo test -p integration` runs our loops, `ACTOR=upstream cargo test -p integration` upstream's: what
+//! these fail is a wrong test. See the crate `cluster` for the other variables.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod deployment;
+mod endpoints;
+mod manifest;
+mod nodes;
+mod replicaset;
+mod rollout;
+mod scheduler;
+mod serviceaccount;

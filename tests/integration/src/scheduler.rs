@@ -1,0 +1,138 @@
+//! The scheduler, and what it says about pods that fit nowhere.
+
+use crate::manifest::pod;
+use anyhow::{Result, ensure};
+use cluster::{Namespace, eventually, with_namespace};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+
+/// A node of the test's own: other pods are kept off it by a taint with the namespace's name.
+async fn node(ns: &Namespace, cpu: &str) -> Result<String> {
+    let name = ns.name().to_owned();
+    let object: Node = serde_json::from_value(json!({
+        "metadata": {
+            "name": name,
+            "labels": { "test": name },
+            "annotations": { "kwok.x-k8s.io/node": "fake" },
+        },
+        "spec": { "taints": [{ "key": "test", "value": name, "effect": "NoSchedule" }] },
+        "status": {
+            "capacity": { "cpu": cpu, "memory": "1Gi", "pods": "10" },
+            "allocatable": { "cpu": cpu, "memory": "1Gi", "pods": "10" },
+        },
+    }))?;
+    let nodes: Api<Node> = Api::all(ns.client());
+    nodes.create(&PostParams::default(), &object).await?;
+    eventually("the node of the test is ready", async || {
+        let node = nodes.get(&name).await?;
+        let conditions = node.status.and_then(|s| s.conditions).unwrap_or_default();
+        let taints = node.spec.and_then(|s| s.taints).unwrap_or_default();
+        ensure!(
+            conditions
+                .iter()
+                .any(|c| c.type_ == "Ready" && c.status == "True"),
+            "{conditions:?}"
+        );
+        ensure!(taints.len() == 1, "{taints:?}");
+        Ok(())
+    })
+    .await?;
+    Ok(name)
+}
+
+/// A pod for the test's own node.
+fn there(name: &str, node: &str, cpu: &str) -> Value {
+    let mut pod = pod(name, "own");
+    pod["spec"]["nodeSelector"] = json!({ "test": node });
+    pod["spec"]["tolerations"] = json!([{ "key": "test", "value": node }]);
+    pod["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": cpu } });
+    pod
+}
+
+fn runs_on(node: &str) -> impl Fn(&Pod) -> bool {
+    move |pod| {
+        let on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        on == Some(node) && phase == Some("Running")
+    }
+}
+
+async fn remove(ns: &Namespace, node: &str) -> Result<()> {
+    let nodes: Api<Node> = Api::all(ns.client());
+    nodes.delete(node, &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[test]
+fn a_pod_that_does_not_fit_waits_for_room() -> Result<()> {
+    with_namespace("sched-room", async |ns| {
+        let node = node(&ns, "1").await?;
+        ns.create::<Pod>(there("blocker", &node, "800m")).await?;
+        ns.until("blocker", "runs", runs_on(&node)).await?;
+        ns.create::<Pod>(there("waits", &node, "500m")).await?;
+        let event = ns
+            .event("waits", "FailedScheduling", "1 Insufficient cpu")
+            .await?;
+        let message = event.message.unwrap_or_default();
+        ensure!(
+            message.starts_with("0/")
+                && message.contains(" nodes are available: 1 Insufficient cpu, "),
+            "{message}"
+        );
+        ensure!(
+            message.contains("node(s) didn't match Pod's node affinity/selector"),
+            "{message}"
+        );
+        let waits = ns.get::<Pod>("waits").await?;
+        let conditions = waits.status.and_then(|s| s.conditions).unwrap_or_default();
+        let scheduled = conditions.iter().find(|c| c.type_ == "PodScheduled");
+        ensure!(
+            scheduled.is_some_and(
+                |c| c.status == "False" && c.reason.as_deref() == Some("Unschedulable")
+            ),
+            "{conditions:?}"
+        );
+        ns.delete::<Pod>("blocker").await?;
+        ns.until("waits", "runs", runs_on(&node)).await?;
+        remove(&ns, &node).await
+    })
+}
+
+#[test]
+fn a_taint_keeps_pods_away_until_it_is_tolerated_or_gone() -> Result<()> {
+    with_namespace("sched-taint", async |ns| {
+        let node = node(&ns, "4").await?;
+        let mut manifest = there("waits", &node, "1");
+        manifest["spec"]["tolerations"] = json!([]);
+        ns.create::<Pod>(manifest).await?;
+        let text = format!("1 node(s) had untolerated taint(s)");
+        ns.event("waits", "FailedScheduling", &text).await?;
+        ns.create::<Pod>(there("tolerates", &node, "1")).await?;
+        ns.until("tolerates", "runs", runs_on(&node)).await?;
+        let nodes: Api<Node> = Api::all(ns.client());
+        let untainted = kube::api::Patch::Merge(json!({ "spec": { "taints": null } }));
+        nodes.patch(&node, &Default::default(), &untainted).await?;
+        ns.until("waits", "runs", runs_on(&node)).await?;
+        remove(&ns, &node).await
+    })
+}
+
+#[test]
+fn a_pod_waits_for_the_node_that_it_names_by_label() -> Result<()> {
+    with_namespace("sched-label", async |ns| {
+        ns.create::<Pod>(there("waits", ns.name(), "1")).await?;
+        let text = "node(s) didn't match Pod's node affinity/selector";
+        ns.event("waits", "FailedScheduling", text).await?;
+        let node = node(&ns, "4").await?;
+        ns.until("waits", "runs", runs_on(&node)).await?;
+        ns.event(
+            "waits",
+            "Scheduled",
+            &format!("Successfully assigned {0}/waits to {0}", ns.name()),
+        )
+        .await?;
+        remove(&ns, &node).await
+    })
+}
