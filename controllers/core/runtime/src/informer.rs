@@ -7,6 +7,7 @@
 
 use crate::caches::{Cache, Watched};
 use crate::process::Process;
+use crate::trim::Trimmed;
 use futures::StreamExt;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use kube::Api;
@@ -33,7 +34,7 @@ pub(crate) fn spawn<K: Watched>(process: &Arc<Process>, cache: Arc<Cache<K>>) {
 
 /// Follows one watch until it has to be begun anew.
 async fn follow<K: Watched>(process: &Process, cache: &Cache<K>) {
-    let api = Api::<K>::all(process.client().clone());
+    let api = Api::<Trimmed<K>>::all(process.client().clone());
     let mut stream = pin!(watcher(api, config::<K>(process.namespace())));
     let mut listed = Vec::new();
     let mut errors = 0;
@@ -46,10 +47,10 @@ async fn follow<K: Watched>(process: &Process, cache: &Cache<K>) {
                 listed.clear();
                 cache.begin_list();
             }
-            Ok(Event::InitApply(object)) => listed.push(trim(object)),
+            Ok(Event::InitApply(Trimmed(object))) => listed.push(object),
             Ok(Event::InitDone) => cache.finish_list(std::mem::take(&mut listed)),
-            Ok(Event::Apply(object)) => cache.apply(trim(object)),
-            Ok(Event::Delete(object)) => cache.remove(&object),
+            Ok(Event::Apply(Trimmed(object))) => cache.apply(object),
+            Ok(Event::Delete(Trimmed(object))) => cache.remove(&object),
             Err(error) => {
                 errors += 1;
                 let kind = <K as Resource>::KIND;
@@ -87,15 +88,9 @@ fn expired(error: &watcher::Error) -> bool {
     let status = match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some(status),
-        watcher::Error::WatchError(status) => Some(status),
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
         _ => None,
     };
     status.is_some_and(|s| s.code == 410) || text.contains("Too large resource version")
-}
-
-/// Nobody reads managedFields, and they are half of many objects.
-fn trim<K: Watched>(mut object: K) -> K {
-    k8s_openapi::Metadata::metadata_mut(&mut object).managed_fields = None;
-    object
 }

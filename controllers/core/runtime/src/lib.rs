@@ -36,6 +36,7 @@ mod queue;
 mod record;
 mod send;
 pub mod serve;
+mod trim;
 
 pub use caches::{Cache, Caches, Change, IndexFn, Key, Watched};
 pub use clock::Clock;
@@ -54,11 +55,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What a process is told when it starts.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// Look only at this namespace.
     pub namespace: Option<String>,
-    /// Where the time comes from.
+    /// Where the time comes from; the system's clock by default.
     pub clock: Clock,
     /// Makes the names of what is created the same in each run; for tests.
     pub seed: Option<u64>,
@@ -66,18 +67,6 @@ pub struct Options {
     pub metrics: Metrics,
     /// The last plans of each object.
     pub plans: Plans,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            namespace: None,
-            clock: Clock::system(),
-            seed: None,
-            metrics: Metrics::new(),
-            plans: Plans::default(),
-        }
-    }
 }
 
 /// A process: shared caches and whatever loops run on them. Clones are the same process.
