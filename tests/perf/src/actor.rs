@@ -148,7 +148,7 @@ impl Running {
     pub(crate) fn tails(&self) -> String {
         let tail = |(name, part): &(&str, Process)| {
             let text = std::fs::read_to_string(part.log()).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().rev().take(8).collect();
+            let lines: Vec<&str> = text.lines().rev().take(4).collect();
             let lines: Vec<&str> = lines.into_iter().rev().collect();
             format!("{name} wrote last:\n{}\n", lines.join("\n"))
         };

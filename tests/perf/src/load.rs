@@ -1,6 +1,6 @@
 //! What is asked of an actor, and when it is done.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,10 @@ struct Slim {
 }
 
 #[derive(Debug, Deserialize, Clone)]
+#[serde(rename_all = "camelCase")]
 struct Named {
     name: String,
+    resource_version: String,
 }
 
 #[derive(Debug, Deserialize, Clone, Default)]
@@ -86,14 +88,9 @@ impl Load {
             }
             self.wait_for_nodes(client).await?;
             wait_for_namespace(client).await?;
-            let mut pods = watch::<Slim>(client, "/api/v1", "pods", "app=warm-up").await?;
+            let mut pods = Watch::begin(client, "/api/v1", "pods", "app=warm-up").await?;
             create(client, deployment("warm-up", "warm-up", 1)).await?;
-            while let Some(event) = pods.next().await {
-                if matches!(event?, WatchEvent::Added(pod) | WatchEvent::Modified(pod) if pod.is_ready())
-                {
-                    break;
-                }
-            }
+            while !pods.next().await?.is_ready() {}
             tokio::time::sleep(SETTLING).await;
             Ok(())
         };
@@ -112,8 +109,8 @@ impl Load {
                     .await?;
             }
         }
-        let pods = watch(client, "/api/v1", "pods", "app=perf").await?;
-        let deployments = watch(client, "/apis/apps/v1", "deployments", "app=perf").await?;
+        let pods = Watch::begin(client, "/api/v1", "pods", "app=perf").await?;
+        let deployments = Watch::begin(client, "/apis/apps/v1", "deployments", "app=perf").await?;
         let begun = Instant::now();
         // A task of its own: nothing that the harness does is to delay what it sees.
         let ready = tokio::spawn(all_ready(pods, self.pods, begun));
@@ -150,70 +147,86 @@ impl Load {
     }
 }
 
-type Events<T> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<T>>> + Send>>;
-
-async fn all_ready(
-    mut pods: Events<Slim>,
-    wanted: usize,
-    begun: Instant,
-) -> anyhow::Result<Duration> {
+async fn all_ready(mut pods: Watch, wanted: usize, begun: Instant) -> anyhow::Result<Duration> {
     let (mut ready, mut told) = (HashSet::new(), Instant::now());
-    while let Some(event) = pods.next().await {
-        match event? {
-            WatchEvent::Added(pod) | WatchEvent::Modified(pod) if pod.is_ready() => {
-                ready.insert(pod.metadata.name);
-            }
-            WatchEvent::Deleted(pod) => {
-                ready.remove(&pod.metadata.name);
-            }
-            WatchEvent::Error(error) => bail!("the watch of pods ended: {}", error.message),
-            _ => {}
-        }
-        if ready.len() >= wanted {
-            return Ok(begun.elapsed());
+    while ready.len() < wanted {
+        let pod = pods.next().await?;
+        if pod.is_ready() {
+            ready.insert(pod.metadata.name);
         }
         if told.elapsed() > Duration::from_secs(1) {
             println!("  {} of {wanted} pods ready", ready.len());
             told = Instant::now();
         }
     }
-    bail!(
-        "the watch of pods ended with {} of {wanted} ready",
-        ready.len()
-    )
+    Ok(begun.elapsed())
 }
 
 async fn all_told(
-    mut deployments: Events<Slim>,
+    mut deployments: Watch,
     wanted: usize,
     begun: Instant,
 ) -> anyhow::Result<Duration> {
-    let mut available = std::collections::HashMap::new();
-    while let Some(event) = deployments.next().await {
-        if let WatchEvent::Added(deployment) | WatchEvent::Modified(deployment) = event? {
-            available.insert(
-                deployment.metadata.name,
-                deployment.status.available_replicas,
-            );
-        }
-        if available.values().sum::<usize>() >= wanted {
-            return Ok(begun.elapsed());
-        }
+    let mut available = HashMap::new();
+    while available.values().sum::<usize>() < wanted {
+        let deployment = deployments.next().await?;
+        let replicas = deployment.status.available_replicas;
+        available.insert(deployment.metadata.name, replicas);
     }
-    bail!("the watch of Deployments ended")
+    Ok(begun.elapsed())
 }
 
-/// A watch of the namespace from now on; it counts from when this returns.
-async fn watch<T>(client: &Client, group: &str, kind: &str, of: &str) -> anyhow::Result<Events<T>>
-where
-    T: Clone + DeserializeOwned + Send + 'static,
-{
-    let path = format!(
-        "{group}/namespaces/{NAMESPACE}/{kind}?watch=true&timeoutSeconds=3600&labelSelector={of}"
-    );
-    let request = http::Request::get(path).body(Vec::new())?;
-    let events = client.request_events::<T>(request).await?;
-    Ok(Box::pin(events))
+type Events = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Slim>>> + Send>>;
+
+/// A watch of objects in the namespace. An API server that has no time ends watches that fall behind, so
+/// it is begun anew from where it was.
+struct Watch {
+    client: Client,
+    path: String,
+    version: String,
+    events: Events,
+}
+
+impl Watch {
+    /// Sees what happens from now on; the server has it when this returns.
+    async fn begin(client: &Client, group: &str, kind: &str, of: &str) -> anyhow::Result<Self> {
+        let path = format!("{group}/namespaces/{NAMESPACE}/{kind}?labelSelector={of}");
+        let request = http::Request::get(&path).body(Vec::new())?;
+        let list: Value = client.request(request).await?;
+        let version = list["metadata"]["resourceVersion"].as_str();
+        let version = version.context("a list without a version")?.to_owned();
+        let events = Self::open(client, &path, &version).await?;
+        Ok(Self {
+            client: client.clone(),
+            path,
+            version,
+            events,
+        })
+    }
+
+    async fn open(client: &Client, path: &str, version: &str) -> anyhow::Result<Events> {
+        let uri = format!("{path}&watch=true&timeoutSeconds=3600&resourceVersion={version}");
+        let request = http::Request::get(uri).body(Vec::new())?;
+        Ok(Box::pin(client.request_events::<Slim>(request).await?))
+    }
+
+    /// The next object that was added or changed.
+    async fn next(&mut self) -> anyhow::Result<Slim> {
+        loop {
+            match self.events.next().await.transpose()? {
+                Some(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                    self.version.clone_from(&object.metadata.resource_version);
+                    return Ok(object);
+                }
+                Some(WatchEvent::Deleted(object)) => {
+                    bail!("{} was deleted", object.metadata.name);
+                }
+                Some(WatchEvent::Error(error)) => bail!("a watch failed: {}", error.message),
+                Some(WatchEvent::Bookmark(_)) => {}
+                None => self.events = Self::open(&self.client, &self.path, &self.version).await?,
+            }
+        }
+    }
 }
 
 /// A node that kwok plays. The admission plugin TaintNodesByCondition taints it; the controller that

@@ -159,6 +159,8 @@ async fn one(
         let asked = Requests::read(&client).await?;
         let mut made = asked.since(&requests);
         made.forget("POST deployments", load.deployments as u64);
+        made.forget("LIST pods", 1);
+        made.forget("LIST deployments", 1);
 
         println!("  idle for {idle} s");
         let (rest, quiet) = (
@@ -183,7 +185,7 @@ async fn one(
     let measured: anyhow::Result<Run> = measured.await;
     // Who died says more than who waited for it.
     let result = match running.check() {
-        Ok(()) => measured.with_context(|| running.tails()),
+        Ok(()) => measured.map_err(|error| anyhow::anyhow!("{error:#}\n{}", running.tails())),
         Err(error) => Err(error),
     };
     running.stop().await;
