@@ -20,7 +20,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// A cluster that is not ready after this long has something wrong with it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long workers may take to finish what they are at when the cluster ends.
 const LAST: Duration = Duration::from_secs(5);
 const LOG: &str = "corten.log";

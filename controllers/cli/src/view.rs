@@ -199,12 +199,10 @@ fn state(pod: &Pod) -> &str {
         return "Terminating";
     }
     let status = pod.status.as_ref();
-    let waiting = status
+    let mut waiting = status
         .into_iter()
         .flat_map(|s| s.container_statuses.iter().flatten());
-    let reason = waiting
-        .filter_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.as_deref())
-        .next();
+    let reason = waiting.find_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
     match (reason, pod::phase(pod)) {
         (Some(reason), _) => reason,
         (None, "Running") if pod::is_ready(pod) => "Ready",

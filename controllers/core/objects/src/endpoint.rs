@@ -112,12 +112,16 @@ pub fn primary_family(service: &Service, pod: &Pod) -> Family {
 fn written_families(service: &Service) -> impl Iterator<Item = Family> {
     let spec = service.spec.as_ref();
     let families = spec.and_then(|spec| spec.ip_families.as_ref());
-    families.into_iter().flatten().filter_map(|family| Family::parse(family))
+    families
+        .into_iter()
+        .flatten()
+        .filter_map(|family| Family::parse(family))
 }
 
 fn cluster_ip(service: &Service) -> &str {
     let spec = service.spec.as_ref();
-    spec.and_then(|spec| spec.cluster_ip.as_deref()).unwrap_or_default()
+    spec.and_then(|spec| spec.cluster_ip.as_deref())
+        .unwrap_or_default()
 }
 
 // === Pods ===
@@ -136,7 +140,10 @@ pub fn belongs(pod: &Pod, terminating: bool) -> bool {
 
 /// The addresses of a pod in one family, in their canonical spelling.
 pub fn addresses(pod: &Pod, family: Family) -> Vec<String> {
-    let ips = pod.status.as_ref().and_then(|status| status.pod_ips.as_ref());
+    let ips = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_ips.as_ref());
     ips.into_iter()
         .flatten()
         .filter_map(|ip| parse_ip(&ip.ip))
@@ -171,7 +178,10 @@ pub fn conditions(pod: &Pod, service: &Service) -> Conditions {
 pub fn hostname<'a>(pod: &'a Pod, service: &Service) -> Option<&'a str> {
     let spec = pod.spec.as_ref()?;
     let hostname = spec.hostname.as_deref().filter(|name| !name.is_empty())?;
-    let ours = spec.subdomain.as_deref().is_some_and(|subdomain| !subdomain.is_empty())
+    let ours = spec
+        .subdomain
+        .as_deref()
+        .is_some_and(|subdomain| !subdomain.is_empty())
         && spec.subdomain == service.metadata.name
         && pod.metadata.namespace == service.metadata.namespace;
     ours.then_some(hostname)
@@ -228,9 +238,8 @@ pub fn selects(service: &Service, labels: Option<&BTreeMap<String, String>>) -> 
 /// Whether a change of a pod, of which an addition has no `old` and a deletion no `new`, may change the endpoints
 /// of a Service in the pod's namespace.
 pub fn concerns(service: &Service, old: Option<&Pod>, new: Option<&Pod>) -> bool {
-    let takes = |pod: Option<&Pod>| {
-        pod.is_some_and(|pod| selects(service, pod.metadata.labels.as_ref()))
-    };
+    let takes =
+        |pod: Option<&Pod>| pod.is_some_and(|pod| selects(service, pod.metadata.labels.as_ref()));
     match (takes(old), takes(new)) {
         (false, false) => false,
         (true, true) => old.zip(new).is_some_and(|(old, new)| changed(old, new)),
@@ -244,7 +253,9 @@ fn is_ready(pod: &Pod) -> bool {
 
 fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == "Ready")
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
 }
 
 /// Go's `ParseIPSloppy`: also IPv4 with leading zeros, and IPv4 in the clothes of IPv6.
@@ -269,9 +280,11 @@ pub fn port(pod: &Pod, service_port: &ServicePort) -> Option<i32> {
         Some(IntOrString::String(name)) => name,
     };
     let spec = pod.spec.as_ref()?;
-    let sidecars = spec.init_containers.iter().flatten().filter(|container| {
-        container.restart_policy.as_deref() == Some("Always")
-    });
+    let sidecars = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
     spec.containers
         .iter()
         .chain(sidecars)

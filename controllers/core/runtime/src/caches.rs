@@ -123,11 +123,14 @@ pub struct Cache<K: Watched> {
     pub(crate) advanced: Notify,
 }
 
+/// The keys found under each value.
+type Index = AHashMap<String, AHashSet<Key>>;
+
 struct Store<K> {
     objects: AHashMap<Key, Arc<K>>,
     namespaces: AHashMap<Arc<str>, AHashSet<Key>>,
-    owners: AHashMap<String, AHashSet<Key>>,
-    indexes: Vec<(&'static str, IndexFn<K>, AHashMap<String, AHashSet<Key>>)>,
+    owners: Index,
+    indexes: Vec<(&'static str, IndexFn<K>, Index)>,
 }
 
 impl<K: Watched> Cache<K> {
@@ -209,7 +212,7 @@ impl<K: Watched> Cache<K> {
         if store.indexes.iter().any(|(n, ..)| *n == name) {
             return;
         }
-        let mut index: AHashMap<String, AHashSet<Key>> = AHashMap::new();
+        let mut index = Index::new();
         for (key, object) in &store.objects {
             for value in values(object) {
                 index.entry(value).or_default().insert(key.clone());
@@ -461,8 +464,11 @@ struct Inner {
 
 struct Entry {
     cache: Arc<dyn AnyCache>,
-    start: Option<Box<dyn FnOnce(&Arc<Process>) + Send>>,
+    start: Option<Start>,
 }
+
+/// Begins the watch of a cache.
+type Start = Box<dyn FnOnce(&Arc<Process>) + Send>;
 
 impl Caches {
     pub(crate) fn new(process: Arc<Process>) -> Self {

@@ -21,11 +21,11 @@ const AT_ONCE: usize = 4;
 /// An object may have this many events of one source at once, then one each [`REFILL`]
 /// (client-go: `defaultSpamBurst`, `defaultSpamQPS`).
 const BURST: f64 = 25.0;
-const REFILL: Duration = Duration::from_secs(300);
+const REFILL: Duration = Duration::from_mins(5);
 /// After so many events that differ only in their message within [`ALIKE`], they become one
 /// (client-go: `defaultAggregateMaxEvents`).
 const DIFFERENT: usize = 10;
-const ALIKE: Duration = Duration::from_secs(600);
+const ALIKE: Duration = Duration::from_mins(10);
 /// Objects that are remembered (client-go: `maxLruCacheEntries`).
 const REMEMBERED: usize = 4096;
 

@@ -159,16 +159,12 @@ async fn lead(
         ended = work => Some(ended),
         () = leadership.lost() => None,
     };
-    match ended {
-        Some(ended) => {
-            leadership.release().await;
-            ended
-        }
-        None => {
-            tracing::error!("the lease could not be renewed in time, another one leads now");
-            Ok(ExitCode::from(Lost::EXIT_CODE))
-        }
-    }
+    let Some(ended) = ended else {
+        tracing::error!("the lease could not be renewed in time, another one leads now");
+        return Ok(ExitCode::from(Lost::EXIT_CODE));
+    };
+    leadership.release().await;
+    ended
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -21,7 +21,8 @@ fn service(spec: Value) -> Service {
 }
 
 fn deleting(mut pod: Pod) -> Pod {
-    pod.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+    pod.metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
     pod
 }
 
@@ -36,11 +37,23 @@ fn a_pod_belongs_when_it_has_an_address_and_has_not_ended() {
         (json!({"podIP": ""}), true, false),
         (json!({"podIP": "10.0.0.1"}), false, true),
         (json!({"podIPs": [{"ip": "10.0.0.1"}]}), false, true),
-        (json!({"podIP": "10.0.0.1", "phase": "Running"}), false, true),
-        (json!({"podIP": "10.0.0.1", "phase": "Succeeded"}), true, false),
+        (
+            json!({"podIP": "10.0.0.1", "phase": "Running"}),
+            false,
+            true,
+        ),
+        (
+            json!({"podIP": "10.0.0.1", "phase": "Succeeded"}),
+            true,
+            false,
+        ),
         (json!({"podIP": "10.0.0.1", "phase": "Failed"}), true, false),
     ] {
-        assert_eq!(belongs(&plain(status.clone()), terminating), expected, "{status}");
+        assert_eq!(
+            belongs(&plain(status.clone()), terminating),
+            expected,
+            "{status}"
+        );
     }
     let leaving = deleting(plain(json!({"podIP": "10.0.0.1"})));
     assert!(belongs(&leaving, true));
@@ -61,7 +74,11 @@ fn conditions_tell_ready_serving_and_terminating_apart() {
         let pod = plain(ready(status));
         let pod = if leaving { deleting(pod) } else { pod };
         let is = conditions(&pod, &service(spec.clone()));
-        assert_eq!((is.ready, is.serving, is.terminating), expected, "{spec} {status} {leaving}");
+        assert_eq!(
+            (is.ready, is.serving, is.terminating),
+            expected,
+            "{spec} {status} {leaving}"
+        );
     }
 }
 
@@ -69,7 +86,10 @@ fn conditions_tell_ready_serving_and_terminating_apart() {
 fn families_come_from_the_service_or_its_address() {
     use Family::{V4, V6};
     for (spec, expected) in [
-        (json!({"ipFamilies": ["IPv6", "IPv4"], "clusterIP": "10.0.0.1"}), vec![V6, V4]),
+        (
+            json!({"ipFamilies": ["IPv6", "IPv4"], "clusterIP": "10.0.0.1"}),
+            vec![V6, V4],
+        ),
         (json!({"ipFamilies": ["IPv4"]}), vec![V4]),
         (json!({"ipFamilies": [], "clusterIP": "10.0.0.1"}), vec![V4]),
         (json!({"clusterIP": "fd00::1"}), vec![V6]),
@@ -89,14 +109,27 @@ fn the_primary_family_is_never_missing() {
         (json!({"clusterIP": "None"}), Family::V6),
         (json!({}), Family::V6),
     ] {
-        assert_eq!(primary_family(&service(spec.clone()), &six), expected, "{spec}");
+        assert_eq!(
+            primary_family(&service(spec.clone()), &six),
+            expected,
+            "{spec}"
+        );
     }
-    assert_eq!(primary_family(&service(json!({})), &plain(json!({}))), Family::V4);
+    assert_eq!(
+        primary_family(&service(json!({})), &plain(json!({}))),
+        Family::V4
+    );
 }
 
 #[test]
 fn addresses_are_spelled_canonically() {
-    let ips = ["010.0.00.1", "fd00:0::01", "::ffff:10.0.0.2", "nonsense", "1.2.3"];
+    let ips = [
+        "010.0.00.1",
+        "fd00:0::01",
+        "::ffff:10.0.0.2",
+        "nonsense",
+        "1.2.3",
+    ];
     let ips: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
     let pod = plain(json!({"podIPs": ips}));
     assert_eq!(addresses(&pod, Family::V4), ["10.0.0.1", "10.0.0.2"]);
@@ -123,8 +156,14 @@ fn target_ports_are_numbers_or_names_of_container_ports() {
         (json!({"port": 80}), Some(80)),
         (json!({"port": 80, "targetPort": 8000}), Some(8000)),
         (json!({"port": 80, "targetPort": "http"}), Some(8080)),
-        (json!({"port": 53, "targetPort": "dns", "protocol": "UDP"}), Some(53)),
-        (json!({"port": 53, "targetPort": "dns", "protocol": "TCP"}), Some(54)),
+        (
+            json!({"port": 53, "targetPort": "dns", "protocol": "UDP"}),
+            Some(53),
+        ),
+        (
+            json!({"port": 53, "targetPort": "dns", "protocol": "TCP"}),
+            Some(54),
+        ),
         (json!({"port": 80, "targetPort": "mesh"}), Some(15000)),
         (json!({"port": 80, "targetPort": "setup"}), None),
         (json!({"port": 80, "targetPort": "none"}), None),
@@ -145,7 +184,11 @@ fn host_names_are_for_the_service_that_is_the_subdomain() {
     ] {
         let mut spec = spec;
         spec["containers"] = json!([]);
-        assert_eq!(hostname(&pod(spec.clone(), json!({})), &service(json!({}))), expected, "{spec}");
+        assert_eq!(
+            hostname(&pod(spec.clone(), json!({})), &service(json!({}))),
+            expected,
+            "{spec}"
+        );
     }
 }
 
@@ -157,9 +200,16 @@ fn only_services_with_a_selector_take_pods() {
         (json!({"selector": {"app": "web", "tier": "front"}}), false),
         (json!({"selector": {}}), false),
         (json!({}), false),
-        (json!({"selector": {"app": "web"}, "type": "ExternalName"}), false),
+        (
+            json!({"selector": {"app": "web"}, "type": "ExternalName"}),
+            false,
+        ),
     ] {
-        assert_eq!(selects(&service(spec.clone()), Some(&web)), expected, "{spec}");
+        assert_eq!(
+            selects(&service(spec.clone()), Some(&web)),
+            expected,
+            "{spec}"
+        );
     }
 }
 
@@ -178,20 +228,65 @@ fn a_service_is_concerned_by_changes_that_show_in_its_endpoints() {
     assert!(concerns(&web, Some(&base), Some(&other_labels)));
     assert!(concerns(&web, Some(&other_labels), Some(&base)));
     assert!(!concerns(&web, Some(&other_labels), Some(&other_labels)));
-    for (what, new, expected) in [
+    // A pod is big: so many of them are better not on the stack.
+    let cases = vec![
         ("nothing", with(|_| ()), false),
-        ("annotation", with(|pod| pod.metadata.annotations = Some(BTreeMap::new())), false),
-        ("label", with(|pod| _ = pod.metadata.labels.as_mut().unwrap().insert("x".into(), "y".into())), false),
-        ("message", with(|pod| pod.status.as_mut().unwrap().message = Some("hm".into())), false),
+        (
+            "annotation",
+            with(|pod| pod.metadata.annotations = Some(BTreeMap::new())),
+            false,
+        ),
+        (
+            "label",
+            with(|pod| {
+                _ = pod
+                    .metadata
+                    .labels
+                    .as_mut()
+                    .unwrap()
+                    .insert("x".into(), "y".into());
+            }),
+            false,
+        ),
+        (
+            "message",
+            with(|pod| pod.status.as_mut().unwrap().message = Some("hm".into())),
+            false,
+        ),
         ("readiness", plain(ready("False")), true),
         ("deletion", deleting(base.clone()), true),
-        ("end", with(|pod| pod.status.as_mut().unwrap().phase = Some("Failed".into())), true),
-        ("start", with(|pod| pod.status.as_mut().unwrap().phase = Some("Running".into())), false),
-        ("address", with(|pod| pod.status.as_mut().unwrap().pod_ips = None), true),
-        ("node", with(|pod| pod.spec.as_mut().unwrap().node_name = Some("n".into())), true),
-        ("host name", with(|pod| pod.spec.as_mut().unwrap().hostname = Some("h".into())), true),
-        ("incarnation", with(|pod| pod.metadata.uid = Some("p2".into())), true),
-    ] {
+        (
+            "end",
+            with(|pod| pod.status.as_mut().unwrap().phase = Some("Failed".into())),
+            true,
+        ),
+        (
+            "start",
+            with(|pod| pod.status.as_mut().unwrap().phase = Some("Running".into())),
+            false,
+        ),
+        (
+            "address",
+            with(|pod| pod.status.as_mut().unwrap().pod_ips = None),
+            true,
+        ),
+        (
+            "node",
+            with(|pod| pod.spec.as_mut().unwrap().node_name = Some("n".into())),
+            true,
+        ),
+        (
+            "host name",
+            with(|pod| pod.spec.as_mut().unwrap().hostname = Some("h".into())),
+            true,
+        ),
+        (
+            "incarnation",
+            with(|pod| pod.metadata.uid = Some("p2".into())),
+            true,
+        ),
+    ];
+    for (what, new, expected) in cases {
         assert_eq!(concerns(&web, Some(&base), Some(&new)), expected, "{what}");
     }
 }
@@ -212,6 +307,10 @@ fn writes_keep_a_distance_but_the_first_goes_out_at_once() {
         (4, 1000, None),
     ] {
         let rest = pace.wait(version, at(now), gap);
-        assert_eq!(rest, expected.map(Duration::from_millis), "version {version} at {now}");
+        assert_eq!(
+            rest,
+            expected.map(Duration::from_millis),
+            "version {version} at {now}"
+        );
     }
 }

@@ -67,11 +67,7 @@ async fn the_earliest_of_two_wishes_wins() {
     assert_eq!(queue.next().await, key("a"));
     assert_eq!(start.elapsed().as_secs(), 2);
     queue.done(&key("a"), Duration::ZERO);
-    assert!(
-        timeout(Duration::from_secs(60), queue.next())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_mins(1), queue.next()).await.is_err());
     assert!(queue.is_idle());
 }
 
