@@ -23,6 +23,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // The allocator asks for huge pages, which are resident as a whole where a tenth of one is used.
+    // A kernel that has none of them refuses, which is as well.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let command = commands::Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -31,8 +31,7 @@ pub(crate) fn files(folders: &[&str], suffix: &str) -> Vec<Source> {
 }
 
 fn walk(root: &Path, folder: &Path, suffix: &str, found: &mut Vec<Source>) {
-    let entries =
-        std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let entries = std::fs::read_dir(folder).expect("the folders that rules name are there");
     for entry in entries {
         let path = entry
             .expect("a folder that can be listed can be read")
