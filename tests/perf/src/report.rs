@@ -192,7 +192,7 @@ pub(crate) fn compare(runs: &[Run]) {
                 });
                 let ratios: Vec<f64> = pairs.collect();
                 if !ratios.is_empty() {
-                    line += &format!("   × {} of {}", Spread::of(ratios), actors[0]);
+                    line = format!("{line}   × {} of {}", Spread::of(ratios), actors[0]);
                 }
             }
             println!("{line}");
