@@ -184,12 +184,17 @@ impl Executor {
                     }
                 }
             }
-            // The UID was a precondition: a conflict says that this incarnation is gone.
+            // The UID was a precondition: a conflict says that this incarnation is gone, unless it was
+            // about something else (a webhook, a finalizer in flight) and it is still there.
             Verb::Delete {
                 resource_version: None,
                 ..
             } if refusal.cause == Cause::Conflict => {
-                return Err(failed(action, Cause::NotFound, refusal.message));
+                let live = send::read::<Answer>(&self.process, &action.on.path()).await;
+                let uid = live.ok().and_then(|live| live.metadata.uid);
+                if uid.as_ref() != Some(&action.on.uid) {
+                    return Err(failed(action, Cause::NotFound, refusal.message));
+                }
             }
             _ => {}
         }
