@@ -36,6 +36,8 @@ const FLEETING: &[&str] = &[
     "podIP",
     "podIPs",
     "images",
+    "podCIDR",
+    "podCIDRs",
 ];
 
 /// All objects, one line each, sorted.

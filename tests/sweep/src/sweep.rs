@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// At most so many events of a scenario are upset, spread evenly.
-const EVENTS: u64 = 60;
+const EVENTS: u64 = 30;
 /// At most so many writes of a scenario fail, spread evenly.
-const WRITES: u64 = 90;
+const WRITES: u64 = 40;
 /// Plans run side by side on so many threads.
 const THREADS: usize = 2;
 
@@ -45,6 +45,7 @@ pub fn sweep(scenarios: &[Scenario]) -> Report {
     let mut report = Report::default();
     for scenario in scenarios {
         one(scenario, &mut report);
+        println!("{}", report.lines.last().map_or("", String::as_str));
     }
     panic::set_hook(noisy);
     report.took = begun.elapsed();

@@ -17,9 +17,6 @@ fn check(scenarios: Vec<Scenario>) {
             println!("{}", lines.take(200).collect::<Vec<_>>().join("\n"));
         }
     }
-    for line in &report.lines {
-        println!("{line}");
-    }
     println!(
         "{} plans, {} violations, {:.1} s",
         report.plans,
