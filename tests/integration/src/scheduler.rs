@@ -85,15 +85,16 @@ fn a_pod_that_does_not_fit_waits_for_room() -> Result<()> {
             message.contains("node(s) didn't match Pod's node affinity/selector"),
             "{message}"
         );
-        let waits = ns.get::<Pod>("waits").await?;
-        let conditions = waits.status.and_then(|s| s.conditions).unwrap_or_default();
-        let scheduled = conditions.iter().find(|c| c.type_ == "PodScheduled");
-        ensure!(
-            scheduled.is_some_and(
-                |c| c.status == "False" && c.reason.as_deref() == Some("Unschedulable")
-            ),
-            "{conditions:?}"
-        );
+        // The condition may come after the event.
+        let unschedulable = |pod: &Pod| {
+            let conditions = pod.status.as_ref().and_then(|s| s.conditions.clone());
+            conditions.unwrap_or_default().iter().any(|c| {
+                c.type_ == "PodScheduled"
+                    && c.status == "False"
+                    && c.reason.as_deref() == Some("Unschedulable")
+            })
+        };
+        ns.until("waits", "is unschedulable", unschedulable).await?;
         ns.delete::<Pod>("blocker").await?;
         ns.until("waits", "runs", runs_on(&node)).await?;
         remove(&ns, &node).await
