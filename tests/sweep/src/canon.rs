@@ -136,19 +136,12 @@ impl Roles {
         let meta = &object["metadata"];
         let name = meta["name"].as_str().unwrap_or_default();
         let owner = meta["ownerReferences"][0]["uid"].as_str();
-        let named = !matches!(kind, "Pod" | "EndpointSlice") || self.is_given(name);
+        let named = !matches!(kind, "Pod" | "EndpointSlice") || is_given(name);
         match owner.and_then(|uid| self.by_uid.get(uid)) {
             Some(owner) if !named => format!("{kind} of {owner}"),
             None if !named => format!("{kind} of nobody, app {}", meta["labels"]["app"]),
             _ => format!("{kind} {name}"),
         }
-    }
-
-    /// Scenarios number the pods that they make.
-    fn is_given(&self, name: &str) -> bool {
-        name.rsplit('-')
-            .next()
-            .is_some_and(|n| n.parse::<u32>().is_ok() && n.len() < 4)
     }
 
     fn plain(&self, value: &Value) -> Value {
@@ -216,4 +209,10 @@ pub fn line(write: &Write) -> String {
             String::new()
         },
     )
+}
+
+/// Scenarios number the pods that they make.
+fn is_given(name: &str) -> bool {
+    let last = name.rsplit('-').next();
+    last.is_some_and(|n| n.parse::<u32>().is_ok() && n.len() < 4)
 }

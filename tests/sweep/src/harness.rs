@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// A killed process is started again after this time.
 const DOWN: Duration = Duration::from_secs(1);
 /// No write for so long is quiet.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 /// The most time from the last step to quiet.
 const PATIENCE: Duration = Duration::from_mins(15);
 /// Nothing is written for so long once all is quiet.

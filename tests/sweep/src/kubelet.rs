@@ -71,7 +71,7 @@ impl Around {
         if self.does.runs && (bound || self.does.binds) && waits && self.is_over(pod, false, now) {
             let address = self.address(name);
             sim.update_with::<Pod>(namespace, name, |pod| {
-                pod.status = Some(ready(address, now))
+                pod.status = Some(ready(address, now));
             });
         }
     }

@@ -236,6 +236,11 @@ fn within(wanted: &Value, live: &Value, field: &str) -> bool {
             .all(|(key, value)| within(value, l.get(key).unwrap_or(&Value::Null), key)),
         (Value::Object(w), Value::Null) => w.is_empty(),
         (Value::Array(w), Value::Null) => w.is_empty(),
+        // The server leaves zero values out of what it sends (Go's omitempty): a ReplicaSet with
+        // minReadySeconds 0 comes back without.
+        (Value::Number(w), Value::Null) => w.as_f64() == Some(0.0),
+        (Value::Bool(w), Value::Null) => !w,
+        (Value::String(w), Value::Null) => w.is_empty(),
         // The server may add to a list (volumes, tolerations) but keeps its order.
         (Value::Array(w), Value::Array(l)) => {
             w.len() <= l.len() && w.iter().zip(l).all(|(w, l)| within(w, l, ""))
