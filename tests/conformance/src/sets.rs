@@ -1,7 +1,7 @@
 //! The table of the tests that are run, by their exact names, and of their neighbours that are not.
 //!
 //! The names are those that `e2e.test --list-tests` prints at Kubernetes v1.36.3. What a test needs was read
-//! from `test/e2e/apps`, `test/e2e/network` and `test/e2e/auth` there.
+//! from `test/e2e` there.
 
 /// Tests that are run together.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Set {
 const HTTP: &str = "asks its pods over HTTP: real containers";
 const EXEC: &str = "runs commands in its pods: real containers";
 const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
+const PREEMPTION: &str = "the scheduler does not preempt yet";
 const COLLECTOR: &str = "needs the garbage collector";
 
 /// All sets.
@@ -119,6 +120,79 @@ pub(crate) const SETS: &[Set] = &[
             ),
         ],
     },
+    Set {
+        name: "pods",
+        tests: &[
+            "[sig-network] Ingress API should support creating Ingress API operations [Conformance]",
+            "[sig-network] IngressClass API should support creating IngressClass API operations [Conformance]",
+            "[sig-network] ServiceCIDR and IPAddress API should support IPAddress API operations [Conformance]",
+            "[sig-network] ServiceCIDR and IPAddress API should support ServiceCIDR API operations [Conformance]",
+            "[sig-node] Lease lease API should be available [Conformance]",
+            "[sig-node] Node Lifecycle should run through the lifecycle of a node [Conformance]",
+            "[sig-node] PodTemplates should delete a collection of pod templates [Conformance]",
+            "[sig-node] PodTemplates should replace a pod template [Conformance]",
+            "[sig-node] PodTemplates should run the lifecycle of PodTemplates [Conformance]",
+            "[sig-node] Pods Extended (pod generation) Pod Generation custom-set generation on new pods and graceful delete [Conformance]",
+            "[sig-node] Pods Extended (pod generation) Pod Generation issue 500 podspec updates and verify generation and observedGeneration eventually converge [MinimumKubeletVersion:1.34] [Conformance]",
+            "[sig-node] Pods Extended (pod generation) Pod Generation pod generation should start at 1 and increment per update [MinimumKubeletVersion:1.34] [Conformance]",
+            "[sig-node] Pods Extended Pods Set QOS Class should be set on Pods with matching resource requests and limits for memory and cpu [Conformance]",
+            "[sig-node] Pods should allow activeDeadlineSeconds to be updated [NodeConformance] [Conformance]",
+            "[sig-node] Pods should be submitted and removed [NodeConformance] [Conformance]",
+            "[sig-node] Pods should be updated [NodeConformance] [Conformance]",
+            "[sig-node] Pods should delete a collection of pods [Conformance]",
+            "[sig-node] Pods should get a host IP [NodeConformance] [Conformance]",
+            "[sig-node] Pods should patch a pod status [Conformance]",
+            "[sig-node] Pods should run through the lifecycle of Pods and PodStatus [Conformance]",
+            "[sig-scheduling] LimitRange should create a LimitRange with defaults and ensure pod has those defaults applied. [Conformance]",
+            "[sig-scheduling] LimitRange should list, patch and delete a LimitRange by collection [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates resource limits of pods that are allowed to run [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if matching [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if not matching [Conformance]",
+            "[sig-scheduling] SchedulerPreemption [Serial] PriorityClass endpoints verify PriorityClass endpoints can be operated with different HTTP methods [Conformance]",
+        ],
+        left_out: &[
+            (
+                "[sig-scheduling] SchedulerPredicates [Serial] validates that there exists conflict between pods with same hostPort and protocol but one using 0.0.0.0 hostIP [Conformance]",
+                "looks for five minutes whether a pod stays pending; not measured yet",
+            ),
+            (
+                "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive] [Conformance]",
+                "needs the taint eviction controller",
+            ),
+            (
+                "[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive] [Conformance]",
+                "needs the taint eviction controller",
+            ),
+            (
+                "[sig-node] Pods should contain environment variables for services [NodeConformance] [Conformance]",
+                "looks at the environment of its processes: real containers",
+            ),
+            (
+                "[sig-node] Pods should support remote command execution over websockets [NodeConformance] [Conformance]",
+                EXEC,
+            ),
+            (
+                "[sig-node] Pods should support retrieving logs from the container over websockets [NodeConformance] [Conformance]",
+                "reads its pods' logs: real containers",
+            ),
+            (
+                "[sig-scheduling] SchedulerPreemption [Serial] PreemptionExecutionPath runs ReplicaSets to verify preemption running path [Conformance]",
+                PREEMPTION,
+            ),
+            (
+                "[sig-scheduling] SchedulerPreemption [Serial] validates basic preemption works [Conformance]",
+                PREEMPTION,
+            ),
+            (
+                "[sig-scheduling] SchedulerPreemption [Serial] validates lower priority pod preemption by critical pod [Conformance]",
+                PREEMPTION,
+            ),
+            (
+                "[sig-scheduling] SchedulerPreemption [Serial] validates pod disruption condition is added to the preempted pod [Conformance]",
+                PREEMPTION,
+            ),
+        ],
+    },
 ];
 
 /// The set of that name.
@@ -175,7 +249,7 @@ mod tests {
     fn an_unknown_set_is_told_with_those_that_are_known() {
         assert_eq!(
             find("app").err().as_deref(),
-            Some("there is no set app; there are apps, services")
+            Some("there is no set app; there are apps, services, pods")
         );
         assert!(find("apps").is_ok());
     }
