@@ -59,6 +59,9 @@ pub(crate) struct NodeArgs {
     /// What pretended containers do: a file of profiles (YAML)
     #[arg(long, value_name = "FILE")]
     pub(crate) node_profiles: Option<PathBuf>,
+    /// Also run Node objects that others made with the annotation kwok.x-k8s.io/node
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) manage_kwok_nodes: bool,
 }
 
 /// Where the real servers come from.
@@ -163,9 +166,6 @@ pub(crate) struct Nodes {
     /// What their names begin with
     #[arg(long, value_name = "PREFIX", default_value = "node-")]
     pub(crate) name_prefix: String,
-    /// Also run Node objects that others made with the annotation kwok.x-k8s.io/node
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub(crate) manage_kwok_nodes: bool,
     #[command(flatten)]
     pub(crate) hollow: NodeArgs,
     #[command(flatten)]
@@ -201,6 +201,7 @@ impl NodeArgs {
             cpu: self.node_cpu.clone(),
             memory: self.node_memory.clone(),
             pods: self.node_pods,
+            manage_kwok_nodes: self.manage_kwok_nodes,
             ..kubelet::Options::default()
         };
         if let Some(file) = &self.node_profiles {

@@ -58,7 +58,6 @@ pub(crate) async fn nodes(args: Nodes) -> ExitCode {
     let options = match args.hollow.options(args.count) {
         Ok(options) => kubelet::Options {
             name_prefix: args.name_prefix,
-            manage_kwok_nodes: args.manage_kwok_nodes,
             ..options
         },
         Err(error) => {

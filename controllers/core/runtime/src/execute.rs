@@ -21,6 +21,9 @@ use tokio::sync::OnceCell;
 
 /// How often a request that the server had no time for is sent again before the plan is given up.
 const PATIENCE: u32 = 3;
+/// Actions of a step that are begun at once: the in-flight limit lets fewer of them through, and what waits
+/// before it costs memory.
+const CROWD: usize = 64;
 /// How long after a lost answer to ask whether the write was committed, and once more.
 const SETTLE: [Duration; 2] = [Duration::ZERO, Duration::from_millis(500)];
 
@@ -78,7 +81,7 @@ impl Executor {
 
     async fn step(&self, step: &Step, confirmed: &Confirmed, outcome: &mut Outcome) {
         let mut window = match step.pace {
-            Pace::AtOnce => usize::MAX,
+            Pace::AtOnce => CROWD,
             Pace::Ramp => 1,
         };
         let mut waiting = step.actions.iter();
@@ -95,7 +98,7 @@ impl Executor {
             match flying.next().await {
                 Some(Ok(done)) => {
                     outcome.done.push(done);
-                    window = window.saturating_add(1);
+                    window = (window + 1).min(CROWD);
                 }
                 Some(Err(failure)) => {
                     // A quota or an invalid template refuses the next one too.
