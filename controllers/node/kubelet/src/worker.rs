@@ -497,7 +497,15 @@ impl Worker {
         let Some(name) = known.map(|(name, _)| name.clone()) else {
             return false;
         };
-        let (Some(place), Some(node)) = (self.nodes.get_mut(&name), view.node(&name)) else {
+        let (Some(place), Some(node)) = (self.nodes.get(&name), view.node(&name)) else {
+            return false;
+        };
+        let claim = Claim::of(pod);
+        if admit::admit(pod, &claim, &node, &place.used).is_err() {
+            // The scheduler may have seen sooner than we that a pod is gone whose room this one has.
+            self.drop_departed(&name, view);
+        }
+        let Some(place) = self.nodes.get_mut(&name) else {
             return false;
         };
         let mut entry = Entry {
@@ -510,7 +518,6 @@ impl Worker {
             due: None,
         };
         if !pods::is_terminal(pod) {
-            let claim = Claim::of(pod);
             let before = Hollow::from_status(pod);
             // What a former process admitted is admitted, and what is being deleted needs no room.
             let free = before.is_some() || meta::is_deleting(&pod.metadata);
@@ -549,6 +556,25 @@ impl Worker {
         }
         self.pods.insert(key.clone(), entry);
         true
+    }
+
+    /// Gives back what pods of this node had that are not there any more.
+    fn drop_departed(&mut self, node: &str, view: &impl View) {
+        let gone: Vec<Key> = self
+            .pods
+            .iter()
+            .filter(|(key, entry)| {
+                let is_there = || {
+                    let pod = view.pod(key);
+                    pod.is_some_and(|pod| meta::uid(&pod.metadata) == entry.uid)
+                };
+                *entry.node == *node && !is_there()
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in gone {
+            self.drop_pod(&key);
+        }
     }
 
     fn drop_pod(&mut self, key: &Key) {
