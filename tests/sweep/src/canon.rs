@@ -150,6 +150,8 @@ impl Roles {
                 .iter()
                 .filter(|(key, _)| !FLEETING.contains(&key.as_str()))
                 .map(|(key, value)| (key.clone(), self.plain(value)))
+                // A map of which only fleeting things were left is none.
+                .filter(|(_, value)| value.as_object().is_none_or(|map| !map.is_empty()))
                 .collect(),
             Value::Array(values) => {
                 let mut values: Vec<Value> = values.iter().map(|v| self.plain(v)).collect();
