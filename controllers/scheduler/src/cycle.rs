@@ -4,7 +4,7 @@
 //! Upstream: `pkg/scheduler/{eventhandlers,schedule_one}.go`.
 
 use crate::cluster::Cluster;
-use crate::decide::{Decision, decide, may_fit};
+use crate::decide::{Decision, decide, obstacle};
 use crate::plugin::Events;
 use crate::plugins::Table;
 use crate::queue::{Counts, Queue};
@@ -179,11 +179,12 @@ impl Cycle {
     }
 
     /// Wakes the pods that wait for these changes of the node in this slot and may be on it now: of a thousand pods
-    /// that wait for room, one that leaves wakes those that its room is enough for.
+    /// that wait for room, one that leaves wakes those that its room is enough for. The others wait from now on for
+    /// what keeps them from this node too: a new node that has the right label has a taint until it is ready.
     fn wake(&mut self, events: Events, slot: Option<u32>, now: Timestamp) {
         let (table, all) = (&self.table, self.cluster.snapshot());
         self.queue.wake(events, now, |info| {
-            slot.is_none_or(|slot| may_fit(table, info, all, slot))
+            slot.and_then(|slot| obstacle(table, info, all, slot))
         });
     }
 

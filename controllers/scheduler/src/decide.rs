@@ -4,10 +4,11 @@
 //! difference: every node is looked at, however many there are, so the best one is found and not the best of a sample.
 
 use crate::diagnosis::{Diagnosis, PluginSet};
-use crate::plugin::{Check, Prepared};
+use crate::plugin::{Check, Events, Filter, Prepared};
 use crate::plugins::Table;
 use crate::snapshot::{PodInfo, Snapshot};
 use std::collections::BTreeMap;
+use std::ops::BitOr;
 use std::sync::Arc;
 
 /// What was decided about a pod.
@@ -40,23 +41,25 @@ pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decisi
     }
 }
 
-/// Whether the pod may be on the node in this slot now. True as well where a filter looks at more than the node, as
-/// it then takes a decision to find out.
-pub fn may_fit(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> bool {
+/// What has to happen before the pod may be on the node in this slot: None if nothing. Filters that look at more than
+/// the node are not asked, as it takes a decision to find out.
+pub fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<Events> {
     let Some((info, node)) = all.at(slot) else {
-        return false;
+        return Some(Events::NODE_ADD);
     };
-    table.filters.iter().all(|filter| {
-        !filter.is_local()
-            || match filter.prepare(pod, all) {
-                Prepared::Skip => true,
-                Prepared::Never(_) => false,
+    let rejects = |filter: &&Box<dyn Filter>| {
+        filter.is_local()
+            && match filter.prepare(pod, all) {
+                Prepared::Skip => false,
+                Prepared::Never(_) => true,
                 Prepared::Check(check) => {
                     let named = check.only.is_none_or(|names| names.contains(&&*info.name));
-                    named && (check.judge)(info, node).reasons == 0
+                    !named || (check.judge)(info, node).reasons != 0
                 }
             }
-    })
+    };
+    let rejected = table.filters.iter().filter(rejects);
+    rejected.map(|filter| filter.wakes()).reduce(BitOr::bitor)
 }
 
 /// The slots of the nodes that the pod can be on, at least one.

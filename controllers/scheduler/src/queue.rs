@@ -191,28 +191,41 @@ impl Queue {
         }
     }
 
-    /// Something happened in the cluster: pods that wait for it, and that it can help as far as `helps` knows, are
-    /// tried again, after their back-off.
-    pub fn wake(&mut self, events: Events, now: Timestamp, helps: impl Fn(&PodInfo) -> bool) {
+    /// Something happened in the cluster: pods that wait for it are tried again, after their back-off. One for which
+    /// it was not enough, as `lacks` knows, goes on waiting, and for what it lacks as well.
+    pub fn wake(
+        &mut self,
+        events: Events,
+        now: Timestamp,
+        lacks: impl Fn(&PodInfo) -> Option<Events>,
+    ) {
         if events.is_empty() {
             return;
         }
         self.count_change(events);
-        let wakes: Vec<Events> = self
+        let waiting = self
             .parked
-            .keys()
-            .filter(|wakes| wakes.meets(events))
-            .copied()
-            .collect();
-        let waiting = wakes
             .iter()
-            .filter_map(|wakes| self.parked.get(wakes))
-            .flatten();
-        let helped = |uid: &&Arc<str>| self.pods.get(*uid).is_some_and(|entry| helps(&entry.info));
-        let uids: Vec<Arc<str>> = waiting.filter(helped).cloned().collect();
-        for uid in uids {
-            self.leave(&uid);
-            self.enqueue(&uid, now);
+            .filter(|(wakes, _)| wakes.meets(events))
+            .flat_map(|(_, uids)| uids);
+        let judged = waiting.filter_map(|uid| {
+            let entry = self.pods.get(uid)?;
+            Some((uid.clone(), entry.place?, lacks(&entry.info)))
+        });
+        let judged: Vec<_> = judged.collect();
+        for (uid, place, lacks) in judged {
+            match (place, lacks) {
+                (Place::Parked { wakes, flush }, Some(more)) if wakes | more != wakes => {
+                    self.leave(&uid);
+                    let wakes = wakes | more;
+                    self.enter(&uid, Place::Parked { wakes, flush });
+                }
+                (_, Some(_)) => {}
+                (_, None) => {
+                    self.leave(&uid);
+                    self.enqueue(&uid, now);
+                }
+            }
         }
     }
 

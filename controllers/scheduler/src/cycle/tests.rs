@@ -152,6 +152,24 @@ fn the_condition_is_written_when_it_changes() {
 }
 
 #[test]
+fn a_node_that_is_not_ready_when_it_comes_wakes_who_waits_for_it_when_it_is() {
+    let mut cycle = cycle();
+    cycle.node(node("other", json!({})), at(0.0));
+    let mine = json!({ "spec": { "nodeSelector": { "mine": "yes" } } });
+    cycle.pod(&pod("a", mine), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a nowhere, told");
+    let mut new = json!({
+        "metadata": { "labels": { "mine": "yes" } },
+        "spec": { "taints": [{ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" }] },
+    });
+    cycle.node(node("n", new.clone()), at(60.0));
+    assert_eq!(next(&mut cycle, 60.0), "idle");
+    merge(&mut new, json!({ "spec": { "taints": null } }));
+    cycle.node(node("n", new), at(61.0));
+    assert_eq!(next(&mut cycle, 61.0), "a to n");
+}
+
+#[test]
 fn room_wakes_only_those_whom_it_is_enough_for() {
     let mut cycle = cycle();
     cycle.node(node("n", json!({})), at(0.0));

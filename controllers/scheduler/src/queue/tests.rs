@@ -69,9 +69,9 @@ fn a_rejected_pod_waits_for_what_can_matter_to_it() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
     queue.reject("u-a", Events::NODE_ADD | Events::NODE_LABEL, at(0.0));
-    queue.wake(Events::POD_DELETE, at(20.0), |_| true);
+    queue.wake(Events::POD_DELETE, at(20.0), |_| None);
     assert_eq!(popped(&mut queue, 20.0), None);
-    queue.wake(Events::NODE_LABEL, at(20.0), |_| true);
+    queue.wake(Events::NODE_LABEL, at(20.0), |_| None);
     assert_eq!(popped(&mut queue, 20.0), Some("u-a".into()));
 }
 
@@ -82,9 +82,9 @@ fn a_change_while_it_was_in_flight_is_not_lost() {
         (Events::NODE_TAINT, None),
     ] {
         let mut queue = queue(&["a"]);
-        queue.wake(Events::POD_DELETE, at(0.0), |_| true); // before it went: it has been seen
+        queue.wake(Events::POD_DELETE, at(0.0), |_| None); // before it went: it has been seen
         queue.pop(at(0.0));
-        queue.wake(event, at(0.0), |_| true);
+        queue.wake(event, at(0.0), |_| None);
         queue.reject("u-a", Events::POD_DELETE, at(0.0));
         assert_eq!(popped(&mut queue, 1.0), expected);
     }
@@ -96,7 +96,7 @@ fn a_woken_pod_backs_off_only_while_there_is_something_else_to_do() {
     queue.pop(at(0.0));
     queue.reject("u-a", Events::NODE_ADD, at(0.0));
     queue.put(prioritised("b", -5), at(0.1));
-    queue.wake(Events::NODE_ADD, at(0.2), |_| true);
+    queue.wake(Events::NODE_ADD, at(0.2), |_| None);
     assert_eq!(popped(&mut queue, 0.3), Some("u-b".into()));
     assert_eq!(popped(&mut queue, 0.3), Some("u-a".into()));
 }
@@ -115,7 +115,7 @@ fn after_five_minutes_it_is_tried_without_a_reason() {
 fn gates_hold_a_pod_until_the_last_is_gone() {
     let mut queue = Queue::default();
     queue.put(gated("a"), at(0.0));
-    queue.wake(Events::ANY, at(1.0), |_| true);
+    queue.wake(Events::ANY, at(1.0), |_| None);
     assert_eq!(popped(&mut queue, 1000.0), None);
     assert_eq!(
         queue.counts(),
@@ -208,7 +208,7 @@ fn no_pod_is_forgotten() {
                     queue.fail(&uid, at(now));
                     model.insert(uid, false);
                 }
-                _ => queue.wake(random.pick(&EVENTS), at(now), |_| true),
+                _ => queue.wake(random.pick(&EVENTS), at(now), |_| None),
             }
             let counts = queue.counts();
             let all = counts.active
