@@ -558,20 +558,26 @@ impl Worker {
         true
     }
 
-    /// Gives back what pods of this node had that are not there any more.
+    /// Gives back what pods of this node had that have ended or are not there any more. They may not have been
+    /// looked at since, as the plan that ended them is still on its way.
     fn drop_departed(&mut self, node: &str, view: &impl View) {
-        let gone: Vec<Key> = self
-            .pods
-            .iter()
-            .filter(|(key, entry)| {
-                let is_there = || {
-                    let pod = view.pod(key);
-                    pod.is_some_and(|pod| meta::uid(&pod.metadata) == entry.uid)
-                };
-                *entry.node == *node && !is_there()
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        let mut gone = Vec::new();
+        for (key, entry) in &mut self.pods {
+            if *entry.node != *node {
+                continue;
+            }
+            let pod = view.pod(key);
+            let pod = pod.filter(|pod| meta::uid(&pod.metadata) == entry.uid);
+            match pod {
+                None => gone.push(key.clone()),
+                Some(pod) if pods::is_terminal(&pod) => {
+                    if let Some(place) = self.nodes.get_mut(node) {
+                        free(entry, place, &mut self.overflow);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
         for key in gone {
             self.drop_pod(&key);
         }

@@ -267,6 +267,28 @@ fn a_full_node_refuses_and_has_room_again() {
 }
 
 #[test]
+fn a_pod_has_the_room_of_one_that_ended_while_its_plan_is_on_its_way() {
+    let (mut worker, mut server) = (worker(1), Server::default());
+    for name in ["a", "b", "c"] {
+        server.add(name, plain());
+    }
+    settle(&mut worker, &mut server, 0);
+    let metadata = &mut server.pods.get_mut("a").unwrap()["metadata"];
+    metadata["deletionTimestamp"] = json!(crate::testing::rfc(32));
+    metadata["deletionGracePeriodSeconds"] = json!(30);
+    let ends = Item::Pod(Key::new("shop", "a"));
+    let (plan, _) = worker.look(&ends, &server, at(2));
+    assert_eq!(plan.actions().count(), 2, "{plan}");
+    // The first of the two was seen by us and by the scheduler, the second is on its way.
+    server.pods.get_mut("a").unwrap()["status"]["phase"] = json!("Succeeded");
+    server.add("d", plain());
+    let bound = Item::Pod(Key::new("shop", "d"));
+    let (plan, _) = worker.look(&bound, &server, at(2));
+    server.carry_out(&plan);
+    assert_eq!(server.pods["d"]["status"]["phase"], "Running");
+}
+
+#[test]
 fn a_new_process_goes_on_where_the_old_one_stopped() {
     let mut server = Server::default();
     let crashing = json!({
