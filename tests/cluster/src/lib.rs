@@ -22,11 +22,13 @@
 pub mod actor;
 mod dump;
 mod eventually;
+mod failure;
 mod folder;
 mod namespace;
 
 pub use actor::{Actor, actor};
 pub use eventually::{PATIENCE, eventually};
+pub use failure::{Failure, Outcome};
 pub use namespace::{Namespace, with_namespace};
 
 use anyhow::{Context, Result, anyhow};
@@ -68,6 +70,16 @@ impl Cluster {
     /// Starts a cluster with `nodes` hollow nodes; returns when they are ready and pods can be made in
     /// the namespace `default`. Must not be called where blocking is forbidden.
     pub fn start(actor: Actor, nodes: usize) -> Result<Self> {
+        Self::launch(Some((actor, nodes)))
+    }
+
+    /// Starts a cluster without loops and nodes: nobody writes but whoever holds a client. Must not be
+    /// called where blocking is forbidden.
+    pub fn bare() -> Result<Self> {
+        Self::launch(None)
+    }
+
+    fn launch(cast: Option<(Actor, usize)>) -> Result<Self> {
         if std::env::var_os("RUST_LOG").is_some() {
             runtime::log::init(0, runtime::log::Format::Text).map_err(|error| anyhow!(error))?;
         }
@@ -84,7 +96,7 @@ impl Cluster {
         let ending = end.clone();
         let run = move || {
             runtime.block_on(async {
-                let begun = begin(options, actor, nodes).await;
+                let begun = begin(options, cast).await;
                 let (running, answer) = match begun {
                     Ok((running, answer)) => (Some(running), Ok(answer)),
                     Err(error) => (None, Err(error)),
@@ -94,7 +106,9 @@ impl Cluster {
                     && let Some((plane, acting)) = running
                 {
                     ending.notified().await;
-                    acting.stop().await;
+                    if let Some(acting) = acting {
+                        acting.stop().await;
+                    }
                     plane.stop().await;
                 }
             });
@@ -136,13 +150,16 @@ impl Drop for Cluster {
     }
 }
 
-type Begun = ((ControlPlane, actor::Acting), (Config, PathBuf));
+type Begun = ((ControlPlane, Option<actor::Acting>), (Config, PathBuf));
 
-async fn begin(options: Options, actor: Actor, nodes: usize) -> Result<Begun> {
+async fn begin(options: Options, cast: Option<(Actor, usize)>) -> Result<Begun> {
     let plane = ControlPlane::start(options).await?;
+    let access = (plane.admin_config(), plane.kubeconfig_path());
+    let Some((actor, nodes)) = cast else {
+        return Ok(((plane, None), access));
+    };
     let acting = actor.act(&plane, nodes).await?;
-    let config = plane.admin_config();
-    let client = Client::try_from(config.clone())?;
+    let client = Client::try_from(access.0.clone())?;
     eventually("the cluster is ready", async || {
         let all = Api::<Node>::all(client.clone())
             .list(&Default::default())
@@ -157,8 +174,7 @@ async fn begin(options: Options, actor: Actor, nodes: usize) -> Result<Begun> {
         Ok(())
     })
     .await?;
-    let kubeconfig = plane.kubeconfig_path();
-    Ok(((plane, acting), (config, kubeconfig)))
+    Ok(((plane, Some(acting)), access))
 }
 
 /// Ready, and without the taint that new nodes have.

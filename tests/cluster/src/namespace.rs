@@ -1,7 +1,7 @@
 //! A namespace a test, and short words for what tests do in it.
 
 use crate::folder::keep;
-use crate::{Cluster, dump, eventually};
+use crate::{Cluster, Outcome, dump, eventually};
 use anyhow::{Context, Result, anyhow, bail};
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
@@ -46,15 +46,16 @@ impl<K> Kind for K where
 ///
 /// # Errors
 /// What the test or the cluster's start failed with. A panic of the test goes on after the clean-up.
-pub fn with_namespace<T>(name: &str, test: T) -> Result<()>
+pub fn with_namespace<T>(name: &str, test: T) -> Outcome
 where
     T: AsyncFnOnce(Namespace) -> Result<()>,
 {
     let cluster = Cluster::shared()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    runtime.block_on(async {
+        .build()
+        .context("a tokio runtime")?;
+    Ok(runtime.block_on(async {
         let ns = Namespace::new(cluster.client()?, name).await?;
         let outcome = AssertUnwindSafe(test(ns.clone())).catch_unwind().await;
         if !matches!(outcome, Ok(Ok(()))) {
@@ -66,7 +67,7 @@ where
             ns.clear().await;
         }
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
-    })
+    })?)
 }
 
 /// A namespace of one test. Clones are the same namespace.

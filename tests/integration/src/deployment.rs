@@ -4,7 +4,7 @@ use crate::manifest::{
     UNPULLABLE, condition, deployment, image, is_complete, revision, spec, uid, version,
 };
 use anyhow::{Context, Result, ensure};
-use cluster::{Namespace, with_namespace};
+use cluster::{Namespace, Outcome, with_namespace};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -43,7 +43,7 @@ async fn of_version(ns: &Namespace, wanted: &str) -> Result<ReplicaSet> {
 }
 
 #[test]
-fn it_rolls_out_through_a_replica_set() -> Result<()> {
+fn it_rolls_out_through_a_replica_set() -> Outcome {
     with_namespace("deploy-rolls-out", async |ns| {
         let web = made(&ns, 2).await?;
         ensure!(revision(&web) == "1");
@@ -87,7 +87,7 @@ fn it_rolls_out_through_a_replica_set() -> Result<()> {
 }
 
 #[test]
-fn undo_reuses_the_old_replica_set_and_renumbers_it() -> Result<()> {
+fn undo_reuses_the_old_replica_set_and_renumbers_it() -> Outcome {
     with_namespace("deploy-undo", async |ns| {
         made(&ns, 1).await?;
         rolled(&ns, "one").await?;
@@ -105,7 +105,7 @@ fn undo_reuses_the_old_replica_set_and_renumbers_it() -> Result<()> {
 }
 
 #[test]
-fn a_paused_one_scales_and_does_not_roll_out() -> Result<()> {
+fn a_paused_one_scales_and_does_not_roll_out() -> Outcome {
     with_namespace("deploy-paused", async |ns| {
         made(&ns, 1).await?;
         ns.merge::<Deployment>("web", spec(json!({ "paused": true })))
@@ -134,7 +134,7 @@ fn a_paused_one_scales_and_does_not_roll_out() -> Result<()> {
 }
 
 #[test]
-fn a_rollout_without_progress_is_reported() -> Result<()> {
+fn a_rollout_without_progress_is_reported() -> Outcome {
     with_namespace("deploy-deadline", async |ns| {
         let mut manifest = deployment("web", 1);
         manifest["spec"]["progressDeadlineSeconds"] = json!(2);
@@ -167,7 +167,7 @@ fn a_rollout_without_progress_is_reported() -> Result<()> {
 }
 
 #[test]
-fn old_revisions_beyond_the_limit_are_deleted() -> Result<()> {
+fn old_revisions_beyond_the_limit_are_deleted() -> Outcome {
     with_namespace("deploy-history", async |ns| {
         let mut manifest = deployment("web", 1);
         manifest["spec"]["revisionHistoryLimit"] = json!(1);
@@ -187,7 +187,7 @@ fn old_revisions_beyond_the_limit_are_deleted() -> Result<()> {
 }
 
 #[test]
-fn pods_must_be_ready_for_a_while() -> Result<()> {
+fn pods_must_be_ready_for_a_while() -> Outcome {
     with_namespace("deploy-min-ready", async |ns| {
         let mut manifest = deployment("web", 1);
         manifest["spec"]["minReadySeconds"] = json!(3);
@@ -213,7 +213,7 @@ fn pods_must_be_ready_for_a_while() -> Result<()> {
 }
 
 #[test]
-fn a_name_that_is_taken_gives_another_hash() -> Result<()> {
+fn a_name_that_is_taken_gives_another_hash() -> Outcome {
     with_namespace("deploy-collision", async |ns| {
         made(&ns, 1).await?;
         let first = ns.list::<ReplicaSet>("").await?.remove(0);
@@ -233,7 +233,7 @@ fn a_name_that_is_taken_gives_another_hash() -> Result<()> {
 }
 
 #[test]
-fn an_orphaned_replica_set_is_adopted() -> Result<()> {
+fn an_orphaned_replica_set_is_adopted() -> Outcome {
     with_namespace("deploy-adopts", async |ns| {
         made(&ns, 1).await?;
         let before = ns.list::<ReplicaSet>("").await?.remove(0);

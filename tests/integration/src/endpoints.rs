@@ -2,7 +2,7 @@
 
 use crate::manifest::{is_ready, pod, replica_set, spec};
 use anyhow::{Context, Result, ensure};
-use cluster::with_namespace;
+use cluster::{Outcome, with_namespace};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -46,7 +46,7 @@ async fn names(ns: &cluster::Namespace) -> Result<BTreeSet<String>> {
 }
 
 #[test]
-fn the_pods_of_a_service_are_listed_while_they_are_there() -> Result<()> {
+fn the_pods_of_a_service_are_listed_while_they_are_there() -> Outcome {
     with_namespace("eps-lists", async |ns| {
         ns.create::<Service>(service(json!({}))).await?;
         ns.create::<ReplicaSet>(replica_set("web", 2)).await?;
@@ -94,7 +94,7 @@ fn the_pods_of_a_service_are_listed_while_they_are_there() -> Result<()> {
 }
 
 #[test]
-fn a_named_port_is_looked_up_in_each_pod() -> Result<()> {
+fn a_named_port_is_looked_up_in_each_pod() -> Outcome {
     with_namespace("eps-named", async |ns| {
         let ports = json!([{ "name": "http", "port": 80, "targetPort": "web" }]);
         ns.create::<Service>(service(json!({ "ports": ports })))
@@ -127,7 +127,7 @@ fn a_named_port_is_looked_up_in_each_pod() -> Result<()> {
 }
 
 #[test]
-fn addresses_that_are_not_ready_are_published_on_demand() -> Result<()> {
+fn addresses_that_are_not_ready_are_published_on_demand() -> Outcome {
     with_namespace("eps-not-ready", async |ns| {
         ns.create::<Service>(service(json!({}))).await?;
         let mut manifest = pod("slow", "web");
@@ -162,7 +162,7 @@ fn addresses_that_are_not_ready_are_published_on_demand() -> Result<()> {
 }
 
 #[test]
-fn more_than_a_hundred_pods_need_two_slices() -> Result<()> {
+fn more_than_a_hundred_pods_need_two_slices() -> Outcome {
     with_namespace("eps-many", async |ns| {
         ns.create::<Service>(service(json!({}))).await?;
         ns.create::<ReplicaSet>(replica_set("web", 101)).await?;

@@ -1,13 +1,13 @@
 //! The hollow nodes.
 
 use anyhow::{Context, Result, ensure};
-use cluster::{eventually, with_namespace};
+use cluster::{Outcome, eventually, with_namespace};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 
 #[test]
-fn nodes_are_ready_and_keep_their_leases() -> Result<()> {
+fn nodes_are_ready_and_keep_their_leases() -> Outcome {
     with_namespace("nodes", async |ns| {
         let nodes: Api<Node> = Api::all(ns.client());
         let node = nodes.get("node-0").await?;
@@ -34,7 +34,7 @@ fn nodes_are_ready_and_keep_their_leases() -> Result<()> {
 }
 
 #[test]
-fn a_pod_runs_with_an_address_and_ends_when_deleted() -> Result<()> {
+fn a_pod_runs_with_an_address_and_ends_when_deleted() -> Outcome {
     with_namespace("pods", async |ns| {
         ns.create::<Pod>(crate::manifest::pod("one", "one")).await?;
         let runs = |pod: &Pod| {

@@ -2,7 +2,7 @@
 
 use crate::manifest::{is_ready, living, pod, replica_set, spec, uid};
 use anyhow::{Result, ensure};
-use cluster::{eventually, with_namespace};
+use cluster::{Outcome, eventually, with_namespace};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::ResourceExt;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[test]
-fn it_has_as_many_pods_as_it_wants() -> Result<()> {
+fn it_has_as_many_pods_as_it_wants() -> Outcome {
     with_namespace("rs-scales", async |ns| {
         ns.create::<ReplicaSet>(replica_set("web", 2)).await?;
         let web = ns.until("web", "has 2 pods", is_ready).await?;
@@ -45,7 +45,7 @@ fn it_has_as_many_pods_as_it_wants() -> Result<()> {
 }
 
 #[test]
-fn a_deleted_pod_is_replaced() -> Result<()> {
+fn a_deleted_pod_is_replaced() -> Outcome {
     with_namespace("rs-replaces", async |ns| {
         ns.create::<ReplicaSet>(replica_set("web", 1)).await?;
         ns.until("web", "has a pod", is_ready).await?;
@@ -60,7 +60,7 @@ fn a_deleted_pod_is_replaced() -> Result<()> {
 }
 
 #[test]
-fn an_orphan_is_adopted_and_a_pod_with_other_labels_released() -> Result<()> {
+fn an_orphan_is_adopted_and_a_pod_with_other_labels_released() -> Outcome {
     with_namespace("rs-adopts", async |ns| {
         ns.create::<Pod>(pod("stray", "web")).await?;
         let web = ns.create::<ReplicaSet>(replica_set("web", 2)).await?;
@@ -85,7 +85,7 @@ fn an_orphan_is_adopted_and_a_pod_with_other_labels_released() -> Result<()> {
 }
 
 #[test]
-fn a_pod_of_somebody_else_is_left_alone() -> Result<()> {
+fn a_pod_of_somebody_else_is_left_alone() -> Outcome {
     with_namespace("rs-respects", async |ns| {
         let mut other = pod("other", "web");
         other["metadata"]["ownerReferences"] = json!([{
@@ -104,7 +104,7 @@ fn a_pod_of_somebody_else_is_left_alone() -> Result<()> {
 }
 
 #[test]
-fn a_full_quota_is_reported_and_does_not_cause_a_storm() -> Result<()> {
+fn a_full_quota_is_reported_and_does_not_cause_a_storm() -> Outcome {
     with_namespace("rs-quota", async |ns| {
         let hard = json!({ "metadata": { "name": "q" }, "spec": { "hard": { "pods": "1" } } });
         ns.create::<ResourceQuota>(hard).await?;
@@ -154,7 +154,7 @@ fn a_full_quota_is_reported_and_does_not_cause_a_storm() -> Result<()> {
 }
 
 #[test]
-fn a_selector_that_misses_the_template_is_refused() -> Result<()> {
+fn a_selector_that_misses_the_template_is_refused() -> Outcome {
     with_namespace("rs-invalid", async |ns| {
         let mut manifest = replica_set("web", 1);
         manifest["spec"]["selector"]["matchLabels"]["app"] = json!("another");
@@ -170,7 +170,7 @@ fn a_selector_that_misses_the_template_is_refused() -> Result<()> {
 }
 
 #[test]
-fn unready_and_cheap_pods_go_first() -> Result<()> {
+fn unready_and_cheap_pods_go_first() -> Outcome {
     with_namespace("rs-order", async |ns| {
         let mut manifest = replica_set("web", 4);
         manifest["spec"]["template"]["spec"]["readinessGates"] =

@@ -4,7 +4,7 @@ use crate::manifest::{
     UNPULLABLE, condition, deployment, image, is_complete, living, spec, uid, version,
 };
 use anyhow::{Context, Result, bail, ensure};
-use cluster::{Namespace, with_namespace};
+use cluster::{Namespace, Outcome, with_namespace};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -82,7 +82,7 @@ fn rolling(surge: &str, unavailable: &str) -> serde_json::Value {
         "rollingUpdate": { "maxSurge": number(surge), "maxUnavailable": number(unavailable) } })
 }
 
-fn bounds(name: &str, strategy: serde_json::Value, most: usize, least: usize) -> Result<()> {
+fn bounds(name: &str, strategy: serde_json::Value, most: usize, least: usize) -> Outcome {
     with_namespace(name, async |ns| {
         ns.create::<Deployment>(slow(4, strategy)).await?;
         ns.until("web", "is rolled out", is_complete).await?;
@@ -114,22 +114,22 @@ fn bounds(name: &str, strategy: serde_json::Value, most: usize, least: usize) ->
 }
 
 #[test]
-fn the_default_bounds_hold() -> Result<()> {
+fn the_default_bounds_hold() -> Outcome {
     bounds("roll-default", rolling("25%", "25%"), 5, 3)
 }
 
 #[test]
-fn without_unavailable_pods_there_are_always_enough() -> Result<()> {
+fn without_unavailable_pods_there_are_always_enough() -> Outcome {
     bounds("roll-surge", rolling("1", "0"), 5, 4)
 }
 
 #[test]
-fn without_surge_there_are_never_more() -> Result<()> {
+fn without_surge_there_are_never_more() -> Outcome {
     bounds("roll-in-place", rolling("0", "1"), 4, 3)
 }
 
 #[test]
-fn recreate_never_mixes_revisions() -> Result<()> {
+fn recreate_never_mixes_revisions() -> Outcome {
     with_namespace("roll-recreate", async |ns| {
         ns.create::<Deployment>(slow(3, json!({ "type": "Recreate" })))
             .await?;
@@ -168,7 +168,7 @@ async fn sizes(ns: &Namespace, what: &str, wanted: &[i32]) -> Result<()> {
 }
 
 #[test]
-fn scaling_a_stuck_rollout_keeps_the_proportions() -> Result<()> {
+fn scaling_a_stuck_rollout_keeps_the_proportions() -> Outcome {
     with_namespace("roll-scale", async |ns| {
         let mut manifest = deployment("web", 5);
         manifest["spec"]["strategy"] = rolling("3", "2");
@@ -192,7 +192,7 @@ fn scaling_a_stuck_rollout_keeps_the_proportions() -> Result<()> {
 }
 
 #[test]
-fn a_stuck_rollout_can_be_replaced() -> Result<()> {
+fn a_stuck_rollout_can_be_replaced() -> Outcome {
     with_namespace("roll-over", async |ns| {
         ns.create::<Deployment>(deployment("web", 2)).await?;
         ns.until("web", "is rolled out", is_complete).await?;

@@ -2,7 +2,7 @@
 
 use crate::manifest::pod;
 use anyhow::{Result, ensure};
-use cluster::{Namespace, eventually, with_namespace};
+use cluster::{Namespace, Outcome, eventually, with_namespace};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
@@ -66,7 +66,7 @@ async fn remove(ns: &Namespace, node: &str) -> Result<()> {
 }
 
 #[test]
-fn a_pod_that_does_not_fit_waits_for_room() -> Result<()> {
+fn a_pod_that_does_not_fit_waits_for_room() -> Outcome {
     with_namespace("sched-room", async |ns| {
         let node = node(&ns, "1").await?;
         ns.create::<Pod>(there("blocker", &node, "800m")).await?;
@@ -102,7 +102,7 @@ fn a_pod_that_does_not_fit_waits_for_room() -> Result<()> {
 }
 
 #[test]
-fn a_taint_keeps_pods_away_until_it_is_tolerated_or_gone() -> Result<()> {
+fn a_taint_keeps_pods_away_until_it_is_tolerated_or_gone() -> Outcome {
     with_namespace("sched-taint", async |ns| {
         let node = node(&ns, "4").await?;
         let mut manifest = there("waits", &node, "1");
@@ -122,7 +122,7 @@ fn a_taint_keeps_pods_away_until_it_is_tolerated_or_gone() -> Result<()> {
 }
 
 #[test]
-fn a_pod_waits_for_the_node_that_it_names_by_label() -> Result<()> {
+fn a_pod_waits_for_the_node_that_it_names_by_label() -> Outcome {
     with_namespace("sched-label", async |ns| {
         ns.create::<Pod>(there("waits", ns.name(), "1")).await?;
         let text = "node(s) didn't match Pod's node affinity/selector";

@@ -1,13 +1,13 @@
 //! The default ServiceAccount and the CA certificates of each namespace.
 
 use crate::manifest::uid;
-use anyhow::{Context, Result, ensure};
-use cluster::with_namespace;
+use anyhow::{Context, ensure};
+use cluster::{Outcome, with_namespace};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use serde_json::json;
 
 #[test]
-fn the_default_account_comes_back() -> Result<()> {
+fn the_default_account_comes_back() -> Outcome {
     with_namespace("sa-default", async |ns| {
         let first = ns.get::<ServiceAccount>("default").await?;
         ns.delete::<ServiceAccount>("default").await?;
@@ -18,7 +18,7 @@ fn the_default_account_comes_back() -> Result<()> {
 }
 
 #[test]
-fn the_root_ca_comes_back_and_stays_as_it_is() -> Result<()> {
+fn the_root_ca_comes_back_and_stays_as_it_is() -> Outcome {
     with_namespace("root-ca", async |ns| {
         let name = "kube-root-ca.crt";
         let first = ns.until::<ConfigMap>(name, "is there", |_| true).await?;

@@ -107,22 +107,28 @@ pub async fn run(client: &Client, namespace: &str, ops: &[Op]) -> Vec<Answer> {
     answers
 }
 
-/// The first difference: the number of the operation and both answers.
-pub fn diff(left: &[Answer], right: &[Answer]) -> Option<String> {
+/// The first operation that two servers did not answer alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// Its place in the sequence.
+    pub at: usize,
+    /// Both answers, and the members in which their objects differ.
+    pub answers: String,
+}
+
+/// Where the answers to one sequence part, if they do.
+pub fn diff(left: &[Answer], right: &[Answer]) -> Option<Difference> {
     let same =
         |a: &Answer, b: &Answer| (a.code, &a.reason, &a.object) == (b.code, &b.reason, &b.object);
-    if left.len() != right.len() {
-        return Some(format!("{} answers and {}", left.len(), right.len()));
-    }
     let at = left.iter().zip(right).position(|(a, b)| !same(a, b))?;
     let (a, b) = (&left[at], &right[at]);
     let mut lines = vec![
-        format!("operation {at}"),
         format!("left:  {} {} {}", a.code, a.reason, a.message),
         format!("right: {} {} {}", b.code, b.reason, b.message),
     ];
     normalise::differences("", &a.object, &b.object, &mut lines);
-    Some(lines.join("\n"))
+    let answers = lines.join("\n");
+    Some(Difference { at, answers })
 }
 
 /// What is known of an object: as it was seen last, and its first resourceVersion.

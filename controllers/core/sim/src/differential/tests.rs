@@ -43,5 +43,7 @@ async fn a_difference_is_named() {
     let left = answers(3).await;
     let mut right = left.clone();
     right[2].code = 418;
-    assert!(diff(&left, &right).unwrap().starts_with("operation 2\n"));
+    let difference = diff(&left, &right).unwrap();
+    assert_eq!(difference.at, 2);
+    assert!(difference.answers.contains("right: 418 "), "{difference:?}");
 }
