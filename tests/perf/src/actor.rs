@@ -25,12 +25,12 @@ const CONTROLLERS: [&str; 6] = [
 pub(crate) enum Actor {
     /// kube-controller-manager, kube-scheduler, kwok
     Upstream,
-    /// `corten controllers`, `corten scheduler`, kwok
+    /// Controllers and scheduler in one process, on shared caches (`corten up --kubeconfig`), kwok
     CortenKwok,
-    /// `corten controllers`, `corten scheduler`, `corten nodes`
+    /// The same with hollow nodes in that process
     Corten,
-    /// All of Corten in one process, on shared caches: `corten up --kubeconfig`
-    CortenOne,
+    /// `corten controllers`, `corten scheduler`, `corten nodes`
+    CortenApart,
 }
 
 /// Where the programs are.
@@ -50,7 +50,7 @@ pub(crate) struct Running {
 impl Actor {
     /// Whether Node objects come from the actor and not from the harness.
     pub(crate) fn brings_nodes(self) -> bool {
-        matches!(self, Self::Corten | Self::CortenOne)
+        matches!(self, Self::Corten | Self::CortenApart)
     }
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Actor {
             Self::Upstream => "upstream",
             Self::CortenKwok => "corten-kwok",
             Self::Corten => "corten",
-            Self::CortenOne => "corten-one",
+            Self::CortenApart => "corten-apart",
         })
     }
 }
@@ -86,6 +86,12 @@ impl Running {
                 .flag("leader-elect", "false")
                 .flag("secure-port", "0")
         };
+        let own_nodes = |spec: Spec| spec.flag("manage-kwok-nodes", "false");
+        let together = |nodes: usize| {
+            let mut spec = own_nodes(corten("up").flag("nodes", nodes.to_string()));
+            spec.arguments.push("--plain".into());
+            spec
+        };
         let mut parts = Vec::new();
         match actor {
             Actor::Upstream => {
@@ -96,25 +102,17 @@ impl Running {
                 ));
                 parts.push(("scheduler", upstream.scheduler()?));
             }
-            Actor::CortenKwok | Actor::Corten => {
+            Actor::CortenKwok => parts.push(("both", Process::start(&together(0))?)),
+            Actor::Corten => parts.push(("all", Process::start(&together(nodes))?)),
+            Actor::CortenApart => {
                 parts.push(("controllers", Process::start(&apart("controllers"))?));
                 parts.push(("scheduler", Process::start(&apart("scheduler"))?));
-            }
-            Actor::CortenOne => {
-                let mut spec = corten("up").flag("nodes", nodes.to_string());
-                spec.arguments.push("--plain".into());
-                parts.push(("all", Process::start(&spec)?));
+                let spec = apart("nodes").flag("count", nodes.to_string());
+                parts.push(("nodes", Process::start(&own_nodes(spec))?));
             }
         }
-        match actor {
-            Actor::Upstream | Actor::CortenKwok => parts.push(("nodes", upstream.kwok()?)),
-            Actor::Corten => {
-                let spec = apart("nodes")
-                    .flag("count", nodes.to_string())
-                    .flag("manage-kwok-nodes", "false");
-                parts.push(("nodes", Process::start(&spec)?));
-            }
-            Actor::CortenOne => {}
+        if matches!(actor, Actor::Upstream | Actor::CortenKwok) {
+            parts.push(("nodes", upstream.kwok()?));
         }
         Ok(Self { parts, plane })
     }
