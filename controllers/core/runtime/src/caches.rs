@@ -252,6 +252,14 @@ impl<K: Watched> Cache<K> {
         self.advanced.notify_waiters();
     }
 
+    /// The watch has shown all up to this version.
+    pub(crate) fn reach(&self, version: &str) {
+        if let Ok(version) = version.parse() {
+            self.seen.fetch_max(version, Ordering::AcqRel);
+            self.advanced.notify_waiters();
+        }
+    }
+
     pub(crate) fn remove(&self, object: &K) {
         if let Some(version) = meta::resource_version(object.metadata()) {
             self.seen.fetch_max(version, Ordering::AcqRel);

@@ -37,6 +37,7 @@ mod record;
 mod send;
 pub mod serve;
 mod trim;
+mod watch;
 
 pub use caches::{Cache, Caches, Change, IndexFn, Key, Watched};
 pub use clock::Clock;

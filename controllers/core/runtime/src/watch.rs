@@ -1,0 +1,336 @@
+//! One kind as the API server tells it: a list in pages, then what changes.
+//!
+//! kube-runtime has a watcher too. This one reads each event once, straight into its type: kube's goes by way of
+//! serde's tagged enums, which builds a second reader for every type of every kind (half of the program and of its
+//! compilation), and hides the bookmarks, which say how far a quiet watch has come.
+
+use crate::trim::Trimmed;
+use bytes::{Buf, Bytes, BytesMut};
+use futures::TryFutureExt;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use kube::core::{Request, Status, params::ListParams, params::WatchParams};
+use kube::{Client, Resource};
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::time::Duration;
+use std::{fmt, str};
+
+/// The server ends a watch after this many seconds; one that has been silent 5 s longer is dead.
+const SILENCE: u32 = 50;
+/// Objects in a page of a list.
+const PAGE: u32 = 500;
+
+/// Why a list or a watch ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Request(#[from] kube::Error),
+    #[error("{}: {}", .0.reason, .0.message)]
+    Refused(Box<Status>),
+    #[error("the answer broke off: {0}")]
+    Broken(String),
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("nothing was heard for {} s", SILENCE + 5)]
+    Silent,
+}
+
+impl Error {
+    /// The version to go on from is gone (410), or is one that this etcd never had: it was restored.
+    pub(crate) fn is_expired(&self) -> bool {
+        let text = match self {
+            Self::Refused(status) if status.code == 410 => return true,
+            Self::Refused(status) => &status.message,
+            _ => return false,
+        };
+        text.contains("Too large resource version")
+    }
+}
+
+/// Where the objects of one kind are read.
+pub(crate) struct Source<K> {
+    client: Client,
+    path: String,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// Objects read, and the version that a watch goes on from.
+pub(crate) struct Listed<K> {
+    pub(crate) objects: Vec<K>,
+    pub(crate) version: String,
+}
+
+/// What a watch says.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Said<K> {
+    /// An object as it is now.
+    Put(K),
+    /// An object as it was last.
+    Gone(K),
+    /// All up to this version has been said.
+    Upto(String),
+    /// The server gives up.
+    Refused(Box<Status>),
+}
+
+impl<K: Resource<DynamicType = ()> + DeserializeOwned> Source<K> {
+    /// The objects of one namespace, or all.
+    pub(crate) fn new(client: Client, namespace: Option<&str>) -> Self {
+        let path = K::url_path(&(), namespace);
+        let kind = PhantomData;
+        Self { client, path, kind }
+    }
+
+    /// All objects as they are now.
+    pub(crate) async fn list(&self) -> Result<Listed<K>, Error> {
+        let mut params = ListParams::default().limit(PAGE);
+        let mut objects = Vec::new();
+        loop {
+            let request = Request::new(&self.path).list(&params);
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            let text = in_time(async {
+                let mut body = open(&self.client, request).await?;
+                body.rest().await
+            })
+            .await?;
+            let page: Page<K> = serde_json::from_str(utf8(&text)?)?;
+            let items = page.items.unwrap_or_default().into_iter();
+            objects.extend(items.map(|Trimmed(object)| object));
+            params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                let version = page.metadata.resource_version;
+                return Ok(Listed { objects, version });
+            }
+        }
+    }
+
+    /// What happened after `version`.
+    pub(crate) async fn watch(&self, version: &str) -> Result<Changes<K>, Error> {
+        let params = WatchParams::default().timeout(SILENCE);
+        let request = Request::new(&self.path).watch(&params, version);
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let lines = in_time(open(&self.client, request)).await?;
+        let kind = PhantomData;
+        Ok(Changes { lines, kind })
+    }
+}
+
+/// An open watch.
+pub(crate) struct Changes<K> {
+    lines: Lines,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: DeserializeOwned> Changes<K> {
+    /// The next thing that is said; None when the watch has come to its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Said<K>>, Error> {
+        loop {
+            let Some(line) = in_time(self.lines.next()).await? else {
+                return Ok(None);
+            };
+            let text = utf8(&line)?;
+            if !text.trim().is_empty() {
+                return Ok(Some(serde_json::from_str(text)?));
+            }
+        }
+    }
+}
+
+/// A page of a list. A page without items says `null`.
+#[derive(Deserialize)]
+#[serde(bound = "K: DeserializeOwned")]
+struct Page<K> {
+    metadata: PageMeta,
+    items: Option<Vec<Trimmed<K>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageMeta {
+    resource_version: String,
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+/// The answer to a request that was granted.
+async fn open(client: &Client, request: http::Request<Vec<u8>>) -> Result<Lines, Error> {
+    let answer = client.send(request.map(Body::from)).await?;
+    let status = answer.status();
+    let mut lines = Lines::new(answer.into_body());
+    if status.is_success() {
+        return Ok(lines);
+    }
+    let text = lines.rest().await?;
+    let refused = serde_json::from_slice::<Status>(&text).unwrap_or_else(|_| {
+        let reason = status.canonical_reason().unwrap_or("refused");
+        Status::failure(&String::from_utf8_lossy(&text), reason).with_code(status.as_u16())
+    });
+    Err(Error::Refused(Box::new(refused)))
+}
+
+/// Gives up what nothing is heard of.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let silence = Duration::from_secs(u64::from(SILENCE) + 5);
+    let answer = tokio::time::timeout(silence, answer);
+    answer.unwrap_or_else(|_| Err(Error::Silent)).await
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Error> {
+    str::from_utf8(text).map_err(|error| Error::Broken(error.to_string()))
+}
+
+/// A body, line by line.
+struct Lines {
+    body: Body,
+    buffer: BytesMut,
+    /// How much of the buffer has been looked through for the end of a line.
+    looked: usize,
+}
+
+impl Lines {
+    fn new(body: Body) -> Self {
+        let (buffer, looked) = (BytesMut::new(), 0);
+        Self {
+            body,
+            buffer,
+            looked,
+        }
+    }
+
+    /// The next line without its end. What stands behind the last end is no whole event and is left out.
+    async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let ahead = &self.buffer[self.looked..];
+            if let Some(at) = ahead.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(self.looked + at).freeze();
+                self.buffer.advance(1);
+                self.looked = 0;
+                return Ok(Some(line));
+            }
+            self.looked = self.buffer.len();
+            if !self.read().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// All that is left.
+    async fn rest(&mut self) -> Result<Bytes, Error> {
+        while self.read().await? {}
+        Ok(self.buffer.split().freeze())
+    }
+
+    /// Reads more, if there is more.
+    async fn read(&mut self) -> Result<bool, Error> {
+        match self.body.frame().await {
+            None => Ok(false),
+            Some(Err(error)) => Err(Error::Broken(error.to_string())),
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    self.buffer.extend_from_slice(&data);
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Said<K> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(SaidVisitor(PhantomData))
+    }
+}
+
+struct SaidVisitor<K>(PhantomData<K>);
+
+impl<'de, K: DeserializeOwned> Visitor<'de> for SaidVisitor<K> {
+    type Value = Said<K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a watch event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said<K>, A::Error> {
+        let (mut verb, mut said, mut early) = (None::<Verb>, None, None::<&RawValue>);
+        while let Some(field) = map.next_key::<Field>()? {
+            match (field, verb) {
+                (Field::Type, _) => verb = Some(map.next_value()?),
+                (Field::Object, Some(verb)) => said = Some(map.next_value_seed(Object::of(verb))?),
+                // Servers say the type first; others may have sorted it.
+                (Field::Object, None) => early = Some(map.next_value()?),
+            }
+        }
+        let verb = verb.ok_or_else(|| A::Error::missing_field("type"))?;
+        match (said, early) {
+            (Some(said), _) => Ok(said),
+            (None, Some(text)) => {
+                let mut text = serde_json::Deserializer::from_str(text.get());
+                let said = Object::of(verb).deserialize(&mut text);
+                said.map_err(A::Error::custom)
+            }
+            (None, None) => Err(A::Error::missing_field("object")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Field {
+    Type,
+    Object,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Verb {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
+}
+
+/// The object of an event of this type.
+struct Object<K> {
+    verb: Verb,
+    kind: PhantomData<K>,
+}
+
+impl<K> Object<K> {
+    fn of(verb: Verb) -> Self {
+        let kind = PhantomData;
+        Self { verb, kind }
+    }
+}
+
+impl<'de, K: DeserializeOwned> DeserializeSeed<'de> for Object<K> {
+    type Value = Said<K>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Said<K>, D::Error> {
+        #[derive(Deserialize)]
+        struct Mark {
+            metadata: MarkMeta,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct MarkMeta {
+            resource_version: String,
+        }
+        match self.verb {
+            Verb::Bookmark => {
+                let mark = Mark::deserialize(from)?;
+                Ok(Said::Upto(mark.metadata.resource_version))
+            }
+            Verb::Error => Ok(Said::Refused(Box::deserialize(from)?)),
+            Verb::Deleted => Ok(Said::Gone(Trimmed::deserialize(from)?.0)),
+            Verb::Added | Verb::Modified => Ok(Said::Put(Trimmed::deserialize(from)?.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use http::Response;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::json;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+/// A server that gives these answers one after the other, and the paths that it was asked for.
+fn server(answers: Vec<(u16, String)>) -> (Source<ConfigMap>, Arc<Mutex<Vec<String>>>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (answers, paths) = (Arc::new(Mutex::new(answers.into_iter())), asked.clone());
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        paths.lock().unwrap().push(request.uri().to_string());
+        let (code, text) = answers.lock().unwrap().next().unwrap();
+        let answer = Response::builder()
+            .status(code)
+            .body(Body::from(text.into_bytes()));
+        async move { Ok::<_, Infallible>(answer.unwrap()) }
+    });
+    let client = Client::new(service, "default");
+    (Source::new(client, Some("ns")), asked)
+}
+
+fn named(name: &str) -> ConfigMap {
+    serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap()
+}
+
+fn line(kind: &str, object: &serde_json::Value) -> String {
+    format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n")
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page() {
+    let page = |name: &str, next: &str| {
+        let page = json!({
+            "kind": "ConfigMapList",
+            "metadata": { "resourceVersion": "7", "continue": next },
+            "items": [{ "metadata": { "name": name, "managedFields": [{ "manager": "m" }] } }],
+        });
+        (200, page.to_string())
+    };
+    let (source, asked) = server(vec![page("a", "more"), page("b", "")]);
+    let listed = source.list().await.unwrap();
+    assert_eq!(listed.objects, [named("a"), named("b")]);
+    assert_eq!(listed.version, "7");
+    let paths = "/api/v1/namespaces/ns/configmaps?&limit=500 \
+        /api/v1/namespaces/ns/configmaps?&limit=500&continue=more";
+    assert_eq!(asked.lock().unwrap().join(" "), paths);
+}
+
+#[tokio::test]
+async fn a_list_may_have_null_for_items() {
+    let page = json!({ "metadata": { "resourceVersion": "7" }, "items": null });
+    let (source, _) = server(vec![(200, page.to_string())]);
+    assert_eq!(source.list().await.unwrap().objects, []);
+}
+
+#[tokio::test]
+async fn a_watch_says_what_changes_and_how_far_it_has_come() {
+    let a = json!({ "metadata": { "name": "a" } });
+    let text = [
+        line("ADDED", &a),
+        line("MODIFIED", &a),
+        line("DELETED", &a),
+        line(
+            "BOOKMARK",
+            &json!({ "metadata": { "resourceVersion": "9" } }),
+        ),
+        // Sorted, as a server in memory may write it.
+        format!("{{\"object\":{a},\"type\":\"ADDED\"}}\n"),
+        // Broken off.
+        "{\"type\":\"ADDED\",\"obj".to_owned(),
+    ];
+    let (source, asked) = server(vec![(200, text.concat())]);
+    let mut changes = source.watch("7").await.unwrap();
+    let mut said = Vec::new();
+    while let Some(next) = changes.next().await.unwrap() {
+        said.push(next);
+    }
+    let a = || named("a");
+    let upto = Said::Upto("9".to_owned());
+    let wanted = [
+        Said::Put(a()),
+        Said::Put(a()),
+        Said::Gone(a()),
+        upto,
+        Said::Put(a()),
+    ];
+    assert_eq!(said, wanted);
+    let asked = asked.lock().unwrap().concat();
+    for part in [
+        "watch=true",
+        "resourceVersion=7",
+        "allowWatchBookmarks=true",
+        "timeoutSeconds=50",
+    ] {
+        assert!(asked.contains(part), "{part} in {asked}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_version_is_told_from_other_refusals() {
+    let gone = json!({ "kind": "Status", "code": 410, "reason": "Expired", "message": "too old" });
+    let denied = json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": "no" });
+    let ahead = json!({ "code": 504, "reason": "Timeout", "message": "Too large resource version: 9, current: 3" });
+    for (status, expired) in [(gone, true), (denied, false), (ahead, true)] {
+        let code = status["code"].as_u64().unwrap() as u16;
+        let (source, _) = server(vec![
+            (code, status.to_string()),
+            (200, line("ERROR", &status)),
+        ]);
+        let refused = source.watch("7").await.err().unwrap();
+        assert_eq!(refused.is_expired(), expired, "{refused}");
+        match source
+            .watch("7")
+            .await
+            .unwrap()
+            .next()
+            .await
+            .unwrap()
+            .unwrap()
+        {
+            Said::Refused(status) => assert_eq!(Error::Refused(status).is_expired(), expired),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_status_is_told_as_it_is() {
+    let (source, _) = server(vec![(502, "bad gateway".to_owned())]);
+    let error = source.list().await.err().unwrap();
+    assert_eq!(error.to_string(), "Bad Gateway: bad gateway");
+}
