@@ -105,17 +105,23 @@ fn a_pod_that_does_not_fit_waits_for_room() -> Outcome {
 fn a_taint_keeps_pods_away_until_it_is_tolerated_or_gone() -> Outcome {
     with_namespace("sched-taint", async |ns| {
         let node = node(&ns, "4").await?;
-        let mut manifest = there("waits", &node, "1");
-        manifest["spec"]["tolerations"] = json!([]);
-        ns.create::<Pod>(manifest).await?;
+        let nodes: Api<Node> = Api::all(ns.client());
+        // The node's own taint stays all the time, or pods of other tests come and are left behind.
+        let own = json!({ "key": "test", "value": node, "effect": "NoSchedule" });
+        let taint = async |taints: Value| {
+            let patch = kube::api::Patch::Merge(json!({ "spec": { "taints": taints } }));
+            nodes.patch(&node, &Default::default(), &patch).await
+        };
+        taint(json!([own, { "key": "more", "effect": "NoSchedule" }])).await?;
+        ns.create::<Pod>(there("waits", &node, "1")).await?;
         // Other tests have tainted nodes too.
         let text = "node(s) had untolerated taint(s)";
         ns.event("waits", "FailedScheduling", text).await?;
-        ns.create::<Pod>(there("tolerates", &node, "1")).await?;
+        let mut manifest = there("tolerates", &node, "1");
+        manifest["spec"]["tolerations"] = json!([{ "operator": "Exists" }]);
+        ns.create::<Pod>(manifest).await?;
         ns.until("tolerates", "runs", runs_on(&node)).await?;
-        let nodes: Api<Node> = Api::all(ns.client());
-        let untainted = kube::api::Patch::Merge(json!({ "spec": { "taints": null } }));
-        nodes.patch(&node, &Default::default(), &untainted).await?;
+        taint(json!([own])).await?;
         ns.until("waits", "runs", runs_on(&node)).await?;
         remove(&ns, &node).await
     })

@@ -12,6 +12,7 @@
 
 mod generate;
 mod normalise;
+mod observe;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 pub use generate::sequences;
 use normalise::Names;
 
-use crate::kinds::{KINDS, by_kind};
+use crate::kinds::Kind;
 use crate::meta;
 
 /// One request. Strings in the body that begin with `$` stand for what the server answered
@@ -78,8 +79,10 @@ pub struct Answer {
     pub message: String,
 }
 
-/// Runs a sequence in a namespace that exists, is empty and is used for nothing else.
+/// Runs a sequence in a namespace that exists, is empty and is used for nothing else. After the answers
+/// to the operations comes what watches of their kinds brought meanwhile.
 pub async fn run(client: &Client, namespace: &str, ops: &[Op]) -> Vec<Answer> {
+    let watches = observe::begin(client, namespace, ops).await;
     let mut seen = HashMap::new();
     let mut names = Names::new(namespace);
     let mut answers = Vec::new();
@@ -104,6 +107,7 @@ pub async fn run(client: &Client, namespace: &str, ops: &[Op]) -> Vec<Answer> {
             }
         });
     }
+    answers.extend(observe::end(client, namespace, watches, &mut names).await);
     answers
 }
 
@@ -157,19 +161,20 @@ fn remember(seen: &mut Seen, op: &Op, object: &Value) {
         });
 }
 
-async fn send(client: &Client, namespace: &str, op: &Op, seen: &Seen) -> (u16, Value) {
-    let group = if ["ReplicaSet", "Deployment"].contains(&op.kind) {
-        "apps"
+/// Where the objects of a kind are.
+fn path(kind: &Kind, namespace: &str) -> String {
+    let root = if kind.group.is_empty() {
+        "/api"
     } else {
-        ""
+        "/apis"
     };
-    let table = &KINDS[by_kind(group, op.kind).expect("sequences use kinds of the table")];
-    let root = if group.is_empty() { "/api" } else { "/apis" };
-    let mut path = format!(
-        "{root}/{}/namespaces/{namespace}/{}",
-        table.api_version(),
-        table.plural
-    );
+    let version = kind.api_version();
+    format!("{root}/{version}/namespaces/{namespace}/{}", kind.plural)
+}
+
+async fn send(client: &Client, namespace: &str, op: &Op, seen: &Seen) -> (u16, Value) {
+    let table = Kind::of(op.kind);
+    let mut path = path(table, namespace);
     for part in [op.name.as_str(), op.subresource] {
         if !part.is_empty() {
             path = format!("{path}/{part}");

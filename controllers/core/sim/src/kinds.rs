@@ -163,6 +163,12 @@ impl Kind {
         }
     }
 
+    /// The first of the table with this name; both Events are alike as far as it is used.
+    pub(crate) fn of(kind: &str) -> &'static Kind {
+        let found = KINDS.iter().find(|k| k.kind == kind);
+        found.expect("the table has the kinds that the code names")
+    }
+
     /// `Pod` or `Deployment.apps`, as messages about invalid objects name the kind.
     pub fn qualified_kind(&self) -> String {
         if self.group.is_empty() {

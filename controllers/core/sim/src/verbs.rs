@@ -230,19 +230,12 @@ impl State {
             && meta::finalizers(&new).is_empty()
             && meta::array(&new, "/spec/finalizers").is_empty()
             && meta::number(&old.value, "/metadata/deletionGracePeriodSeconds").unwrap_or(0) == 0;
-        let committed = self.commit(context, kind, Some(old), new, gone);
         if !gone {
-            return Ok(committed);
+            return Ok(self.commit(context, kind, Some(old), new, false));
         }
-        // The answer is the object that was to be stored, with the version before its deletion.
-        let mut answer = (*committed.value).clone();
-        let version = json!(meta::resource_version(&old.value));
-        meta::set(
-            meta::metadata(&mut answer),
-            "resourceVersion",
-            Some(version),
-        );
-        Ok(Object::new(answer))
+        // What took the last finalizer away is in the answer, with the version before, and was never stored.
+        self.commit(context, kind, Some(old), (*old.value).clone(), true);
+        Ok(Object::new(new))
     }
 
     // The admission plugin NamespaceLifecycle.

@@ -130,6 +130,15 @@ pub(crate) fn start(sim: &Sim, actor: &Arc<str>, route: &Route, partial: bool) -
     Ok(response)
 }
 
+/// An object that left the selection: as it was while it was in it, with the version of the change.
+// cacher/cache_watcher.go convertToWatchEvent.
+fn departed(before: &Object, revision: u64) -> Arc<Object> {
+    let mut value = (*before.value).clone();
+    crate::meta::metadata(&mut value)
+        .insert("resourceVersion".to_owned(), json!(revision.to_string()));
+    Object::new(value)
+}
+
 impl Watch {
     /// What to send next; none at the end.
     async fn next(&mut self) -> Option<Vec<Bytes>> {
@@ -199,7 +208,12 @@ impl Watch {
             .take_while(|e| e.revision <= newest)
         {
             if let Some(kind) = self.kind_of(event) {
-                self.frame(kind, &event.object);
+                match &event.before {
+                    Some(before) if kind == "DELETED" && !event.gone => {
+                        self.frame(kind, &departed(before, event.revision));
+                    }
+                    _ => self.frame(kind, &event.object),
+                }
                 count += 1;
             }
         }

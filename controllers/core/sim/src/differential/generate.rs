@@ -66,7 +66,28 @@ impl Dice {
     }
 }
 
-fn plain(method: &'static str, kind: &'static str, name: &str, body: Value) -> Op {
+/// The name of the last object of a kind.
+pub(super) const LAST: &str = "the-last";
+
+/// A create of an object that every watch sees, and that nothing else touches.
+pub(super) fn last(kind: &'static str) -> Op {
+    let pod = json!({ "containers": [{ "name": "c", "image": "nginx" }] });
+    let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": pod });
+    let mut body = json!({ "metadata": { "name": LAST, "labels": { "app": "web" } } });
+    match kind {
+        "Pod" => body["spec"] = pod,
+        "ReplicaSet" | "Deployment" => {
+            let selector = json!({ "matchLabels": { "app": "web" } });
+            body["spec"] = json!({ "selector": selector, "template": template });
+        }
+        "Service" => body["spec"] = json!({ "ports": [{ "port": 80 }] }),
+        "EndpointSlice" => body["addressType"] = json!("IPv4"),
+        _ => {}
+    }
+    plain("POST", kind, "", body)
+}
+
+pub(super) fn plain(method: &'static str, kind: &'static str, name: &str, body: Value) -> Op {
     Op {
         method,
         kind,
