@@ -64,6 +64,41 @@ async fn an_object_that_leaves_the_selection_is_deleted_for_the_watcher() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_gone_is_told_as_it_was_stored_last() {
+    let sim = Sim::new();
+    let selected = watcher::Config::default().labels("app=web");
+    let mut events = events(&sim, selected);
+    told(&mut events).await;
+    let next = async |events: &mut Events| match events.next().await {
+        Some(Ok(Event::Delete(pod))) => pod.metadata,
+        other => panic!("{other:?}"),
+    };
+    let relabel = |app: &str| {
+        sim.update_with("default", "a", |p: &mut Pod| {
+            p.metadata.labels = Some([("app".to_owned(), app.to_owned())].into());
+        })
+    };
+    let mut held = pod("a");
+    held.metadata.finalizers = Some(vec!["example.com/hold".to_owned()]);
+    sim.create(held);
+    let left = relabel("other");
+    assert!(matches!(events.next().await, Some(Ok(Event::Apply(_)))));
+    let metadata = next(&mut events).await;
+    assert_eq!(metadata.labels.unwrap()["app"], "web");
+    assert_eq!(metadata.resource_version, left.metadata.resource_version);
+
+    relabel("web");
+    sim.delete::<Pod>("default", "a");
+    sim.update_with("default", "a", |p: &mut Pod| p.metadata.finalizers = None);
+    assert!(matches!(events.next().await, Some(Ok(Event::Apply(_)))));
+    assert!(matches!(events.next().await, Some(Ok(Event::Apply(_)))));
+    let metadata = next(&mut events).await;
+    assert_eq!(metadata.finalizers.unwrap(), ["example.com/hold"]);
+    let version = metadata.resource_version.unwrap();
+    assert_eq!(version, sim.revision().to_string());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_watch_lives_for_hours() {
     let sim = Sim::new();
     let mut events = events(&sim, watcher::Config::default());
