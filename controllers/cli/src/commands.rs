@@ -96,6 +96,8 @@ pub(crate) struct Up {
     /// How many hollow nodes to run
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) nodes: u32,
+    #[command(flatten)]
+    pub(crate) controllers: ControllersArg,
     /// Manifests to apply: a file or a folder of them; may be repeated
     #[arg(short, long = "filename", value_name = "FILE|DIR")]
     pub(crate) filename: Vec<PathBuf>,
@@ -128,8 +130,9 @@ pub(crate) struct Kubectl {
     pub(crate) arguments: Vec<String>,
 }
 
+/// Which controllers.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Controllers {
+pub(crate) struct ControllersArg {
     /// Controllers to run, as kube-controller-manager's flag: `*` are all, `-NAME` leaves one out
     #[arg(
         long,
@@ -139,6 +142,12 @@ pub(crate) struct Controllers {
         allow_hyphen_values = true
     )]
     pub(crate) controllers: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Controllers {
+    #[command(flatten)]
+    pub(crate) controllers: ControllersArg,
     /// Objects worked on at once by each controller
     #[arg(long, value_name = "N", default_value_t = runtime::serve::WORKERS)]
     pub(crate) workers: usize,

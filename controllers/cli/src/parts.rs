@@ -14,7 +14,11 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         name: "kube-controller-manager",
         port: CONTROLLERS_PORT,
     };
-    let (names, workers, file) = (flags.controllers, flags.workers, flags.root_ca_file);
+    let (names, workers, file) = (
+        flags.controllers.controllers,
+        flags.workers,
+        flags.root_ca_file,
+    );
     // What is wrong with the flags is told before anybody is asked.
     if let Err(error) = registry::select(&names) {
         eprintln!("{}: {error}", component.name);

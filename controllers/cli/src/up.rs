@@ -4,7 +4,7 @@ use crate::apply::{self, Manifest};
 use crate::commands::Up;
 use crate::parts;
 use crate::progress::{self, words};
-use crate::registry::Settings;
+use crate::registry::{self, Settings};
 use crate::state::{State, start_time};
 use crate::view::View;
 use anyhow::{Context, bail};
@@ -29,6 +29,7 @@ const LOG: &str = "corten.log";
 pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
     // What is wrong with the manifests is told before minutes are spent on a cluster.
     let manifests = apply::read(&up.filename).map_err(|error| Misuse(format!("{error:#}")))?;
+    registry::select(&up.controllers.controllers)?;
     match external(&up) {
         Some(client) => against(&up, &client, &manifests).await,
         None if up.detach => detach(&up).await,
@@ -137,7 +138,7 @@ impl Cluster {
             workers: WORKERS,
             root_ca,
         };
-        parts::run_controllers(&runtime, &["*".to_owned()], &settings)?;
+        parts::run_controllers(&runtime, &up.controllers.controllers, &settings)?;
         parts::run_scheduler(&runtime, "default-scheduler".to_owned());
         parts::run_nodes(&runtime, up.hollow.options(up.nodes)?);
         View::watch(&runtime);

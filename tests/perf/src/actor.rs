@@ -10,7 +10,7 @@ use controlplane::upstream::Upstream;
 use controlplane::{Assets, ControlPlane, Options, Process};
 use kube::Client;
 
-/// The controllers that Corten has; upstream runs the same and no other.
+/// The controllers that are measured: both run these and no other.
 const CONTROLLERS: [&str; 6] = [
     "deployment-controller",
     "replicaset-controller",
@@ -88,10 +88,11 @@ impl Running {
         };
         let own_nodes = |spec: Spec| spec.flag("manage-kwok-nodes", "false");
         let together = |nodes: usize| {
-            let mut spec = own_nodes(corten("up").flag("nodes", nodes.to_string()));
+            let mut spec = corten("up").flag("nodes", nodes.to_string());
             spec.arguments.push("--plain".into());
-            spec
+            own_nodes(spec.flag("controllers", CONTROLLERS.join(",")))
         };
+        let controllers = apart("controllers").flag("controllers", CONTROLLERS.join(","));
         let mut parts = Vec::new();
         match actor {
             Actor::Upstream => {
@@ -105,7 +106,7 @@ impl Running {
             Actor::CortenKwok => parts.push(("both", Process::start(&together(0))?)),
             Actor::Corten => parts.push(("all", Process::start(&together(nodes))?)),
             Actor::CortenApart => {
-                parts.push(("controllers", Process::start(&apart("controllers"))?));
+                parts.push(("controllers", Process::start(&controllers)?));
                 parts.push(("scheduler", Process::start(&apart("scheduler"))?));
                 let spec = apart("nodes").flag("count", nodes.to_string());
                 parts.push(("nodes", Process::start(&own_nodes(spec))?));
