@@ -1,4 +1,4 @@
-//! The ReplicaSet controller: keeps the wanted number of pods alive.
+//! The ReplicaSet controller, which is the ReplicationController's too: keeps the wanted number of pods alive.
 //!
 //! **Promises.** As many active pods as `spec.replicas` says, each made from the template; orphans that
 //! match are adopted, pods that do not match any more are released; when there are too many, those go
@@ -9,19 +9,23 @@
 //! **Never.** It never changes a pod in place, never looks at nodes, never deletes an incarnation that it
 //! has not seen.
 //!
-//! Semantics: upstream `pkg/controller/replicaset/replica_set.go`. Start reading at [`plan`].
+//! Semantics: upstream `pkg/controller/replicaset/replica_set.go` and `pkg/controller/replication`, which is
+//! the same with another kind; what differs is in [`PodSet`]. Start reading at [`plan`].
 #![forbid(unsafe_code)]
 
+mod kind;
 mod plan;
 mod status;
 #[cfg(test)]
 mod tests;
 
-use ::plan::{Object, Outcome, Plan, Reference};
+pub use kind::{PodSet, Wanted};
+
+use ::plan::{Kind, Object, Outcome, Plan, Reference};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, ReplicationController};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use objects::selector::{Selector, SelectorError};
 use objects::{meta, pod};
 use runtime::{Caches, Controller, Key, Moment, Watches};
@@ -32,12 +36,16 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplicaSetController;
 
-/// What it looks at when it decides about one ReplicaSet.
+/// The control loop for ReplicationControllers, under upstream's name for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReplicationManager;
+
+/// What it looks at when it decides about one ReplicaSet or ReplicationController.
 #[derive(Clone, Debug)]
-pub struct World {
-    /// The ReplicaSet as the cache holds it.
-    pub set: Arc<ReplicaSet>,
-    /// The ReplicaSet, to say what events and owner references are about.
+pub struct World<K> {
+    /// The set as the cache holds it.
+    pub set: Arc<K>,
+    /// The set, to say what events and owner references are about.
     pub owner: Reference,
     /// What the pods carry.
     pub owner_reference: OwnerReference,
@@ -62,54 +70,93 @@ impl Controller for ReplicaSetController {
     const NAME: &'static str = "replicaset-controller";
     const QUEUE: &'static str = "replicaset";
     type Object = ReplicaSet;
-    type World = World;
+    type World = World<ReplicaSet>;
 
     fn watch(watches: &Watches<'_>) {
-        watches.owned::<Pod>("ReplicaSet");
-        watches.on::<Pod>(|change, queue, caches| {
-            for orphan in change.new.iter().filter(|pod| is_orphan(pod)) {
-                let sets = caches.of::<ReplicaSet>();
-                for set in sets.in_namespace(meta::namespace(&orphan.metadata)) {
-                    if selector(&set).is_ok_and(|s| s.matches(orphan.metadata.labels.as_ref())) {
-                        queue.add(Key::of(&set.metadata));
-                    }
-                }
-            }
-        });
+        watch::<ReplicaSet>(watches);
     }
 
-    async fn observe(&self, caches: &Caches, set: Arc<ReplicaSet>, moment: Moment) -> World {
-        let cache = caches.of::<Pod>();
-        let mut pods = cache.owned_by(meta::uid(&set.metadata));
-        pods.extend(cache.orphans(meta::namespace(&set.metadata)));
-        let mut world = World::new(set, pods, moment);
-        if world.surplus() > 0 {
-            world.neighbours = neighbours(caches, &world);
-        }
-        world
+    async fn observe(&self, caches: &Caches, set: Arc<ReplicaSet>, moment: Moment) -> Self::World {
+        observe(caches, set, moment)
     }
 
-    fn plan(world: &World) -> Plan {
+    fn plan(world: &Self::World) -> Plan {
         plan::plan(world)
     }
 
-    fn status(world: &World, outcome: &Outcome) -> Option<Object> {
+    fn status(world: &Self::World, outcome: &Outcome) -> Option<Object> {
         status::status(world, outcome).map(Object::new)
     }
 }
 
-impl World {
-    /// The world of a ReplicaSet and the pods that may be its own, in any order.
-    pub fn new(set: Arc<ReplicaSet>, mut pods: Vec<Arc<Pod>>, moment: Moment) -> Self {
+impl Controller for ReplicationManager {
+    const NAME: &'static str = "replication-controller";
+    const QUEUE: &'static str = "replicationmanager";
+    type Object = ReplicationController;
+    type World = World<ReplicationController>;
+
+    fn watch(watches: &Watches<'_>) {
+        watch::<ReplicationController>(watches);
+    }
+
+    async fn observe(
+        &self,
+        caches: &Caches,
+        set: Arc<ReplicationController>,
+        moment: Moment,
+    ) -> Self::World {
+        observe(caches, set, moment)
+    }
+
+    fn plan(world: &Self::World) -> Plan {
+        plan::plan(world)
+    }
+
+    fn status(world: &Self::World, outcome: &Outcome) -> Option<Object> {
+        status::status(world, outcome).map(Object::new)
+    }
+}
+
+/// Pods wake their controller; pods without one wake all sets that would have them.
+fn watch<K: PodSet>(watches: &Watches<'_>) {
+    watches.owned::<Pod>(K::KIND);
+    watches.on::<Pod>(|change, queue, caches| {
+        for orphan in change.new.iter().filter(|pod| is_orphan(pod)) {
+            let sets = caches.of::<K>();
+            for set in sets.in_namespace(meta::namespace(&orphan.metadata)) {
+                let selector = set.selector();
+                if selector.is_ok_and(|s| s.matches(orphan.metadata.labels.as_ref())) {
+                    queue.add(Key::of(set.metadata()));
+                }
+            }
+        }
+    });
+}
+
+fn observe<K: PodSet>(caches: &Caches, set: Arc<K>, moment: Moment) -> World<K> {
+    let cache = caches.of::<Pod>();
+    let mut pods = cache.owned_by(meta::uid(set.metadata()));
+    pods.extend(cache.orphans(meta::namespace(set.metadata())));
+    let mut world = World::new(set, pods, moment);
+    if world.surplus() > 0 {
+        world.neighbours = neighbours(caches, &world);
+    }
+    world
+}
+
+impl<K: PodSet> World<K> {
+    /// The world of a set and the pods that may be its own, in any order.
+    pub fn new(set: Arc<K>, mut pods: Vec<Arc<Pod>>, moment: Moment) -> Self {
         pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        let spec = set.spec.clone().unwrap_or_default();
+        let kind = Kind::of::<K>();
+        let wanted = set.wants();
         Self {
             owner: Reference::to(&*set),
-            owner_reference: meta::owner_reference("apps/v1", "ReplicaSet", &set.metadata),
-            replicas: spec.replicas.unwrap_or(1).max(0),
-            min_ready_seconds: spec.min_ready_seconds.unwrap_or(0),
-            selector: Selector::parse(&spec.selector),
-            template: spec.template.unwrap_or_default(),
+            owner_reference: meta::owner_reference(&kind.api_version(), kind.kind, set.metadata()),
+            replicas: wanted.replicas,
+            min_ready_seconds: wanted.min_ready_seconds,
+            selector: set.selector(),
+            template: wanted.template,
             set,
             pods,
             neighbours: HashMap::new(),
@@ -124,13 +171,13 @@ impl World {
 
     /// True when it is being deleted: the garbage collector sees to the pods.
     pub fn is_going(&self) -> bool {
-        meta::is_deleting(&self.set.metadata)
+        meta::is_deleting(self.set.metadata())
     }
 
     /// How many active pods of its own there are beyond those that are wanted; negative if some are
     /// missing.
     fn surplus(&self) -> i64 {
-        let uid = meta::uid(&self.set.metadata);
+        let uid = meta::uid(self.set.metadata());
         let own = self
             .pods
             .iter()
@@ -143,22 +190,17 @@ fn is_orphan(pod: &Pod) -> bool {
     meta::controller_of(&pod.metadata).is_none()
 }
 
-fn selector(set: &ReplicaSet) -> Result<Selector, SelectorError> {
-    let none = LabelSelector::default();
-    Selector::parse(set.spec.as_ref().map_or(&none, |spec| &spec.selector))
-}
-
 /// Old and new ReplicaSets of one Deployment count together: pods go first where most of them are
 /// (upstream: replica_set.go, `getIndirectlyRelatedPods`).
-fn neighbours(caches: &Caches, world: &World) -> HashMap<String, usize> {
-    let sets = match meta::controller_of(&world.set.metadata) {
-        Some(owner) => caches.of::<ReplicaSet>().owned_by(&owner.uid),
+fn neighbours<K: PodSet>(caches: &Caches, world: &World<K>) -> HashMap<String, usize> {
+    let sets = match meta::controller_of(world.set.metadata()) {
+        Some(owner) => caches.of::<K>().owned_by(&owner.uid),
         None => vec![world.set.clone()],
     };
     let pods = caches.of::<Pod>();
     let mut neighbours = HashMap::new();
     for set in sets {
-        for pod in pods.owned_by(meta::uid(&set.metadata)) {
+        for pod in pods.owned_by(meta::uid(set.metadata())) {
             if let Some(node) = pod::node_name(&pod).filter(|_| pod::is_active(&pod)) {
                 *neighbours.entry(node.to_owned()).or_default() += 1;
             }

@@ -1,8 +1,8 @@
-//! What to do about one ReplicaSet. Pure.
+//! What to do about one ReplicaSet or ReplicationController. Pure.
 
 mod failures;
 
-use crate::World;
+use crate::{PodSet, World};
 use k8s_openapi::api::core::v1::Pod;
 use objects::rank::{self, Ranked};
 use objects::{Selector, names, pod, template};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 const BURST: usize = 500;
 
 /// Adopts and releases, then creates what is missing or deletes what is too much.
-pub(crate) fn plan(world: &World) -> Plan {
+pub(crate) fn plan<K: PodSet>(world: &World<K>) -> Plan {
     let mut plan = Plan::none();
     let selector = match &world.selector {
         Ok(selector) => selector,
@@ -62,7 +62,7 @@ pub(crate) struct Claimed<'a> {
 }
 
 /// Which of the active pods are its own (upstream: controller_ref_manager.go, `ClaimPods`).
-pub(crate) fn claim<'a>(world: &'a World, selector: &Selector) -> Claimed<'a> {
+pub(crate) fn claim<'a, K: PodSet>(world: &'a World<K>, selector: &Selector) -> Claimed<'a> {
     let mut claimed = Claimed {
         pods: Vec::new(),
         patches: Vec::new(),
@@ -70,7 +70,7 @@ pub(crate) fn claim<'a>(world: &'a World, selector: &Selector) -> Claimed<'a> {
     for pod in world.pods.iter().filter(|pod| pod::is_active(pod)) {
         let matches = selector.matches(pod.metadata.labels.as_ref());
         let on = || Reference::to(&**pod);
-        match Claim::of(&world.set.metadata, &pod.metadata, matches) {
+        match Claim::of(world.set.metadata(), &pod.metadata, matches) {
             Claim::Keep => claimed.pods.push(pod),
             Claim::Adopt => {
                 claimed.pods.push(pod);
@@ -87,7 +87,7 @@ pub(crate) fn claim<'a>(world: &'a World, selector: &Selector) -> Claimed<'a> {
     claimed
 }
 
-fn create(world: &World, n: u64) -> Action {
+fn create<K: PodSet>(world: &World<K>, n: u64) -> Action {
     let owner = &world.owner;
     let base = format!("{}-", owner.name);
     let name = names::generate(&base, world.moment.seed, n);
@@ -104,7 +104,7 @@ fn create(world: &World, n: u64) -> Action {
         .warning(owner, "FailedCreate", "Error creating")
 }
 
-fn delete(world: &World, pod: &Pod) -> Action {
+fn delete<K: PodSet>(world: &World<K>, pod: &Pod) -> Action {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     Action::delete(pod)
         .noting(
@@ -116,8 +116,8 @@ fn delete(world: &World, pod: &Pod) -> Action {
 }
 
 /// The pods that go first.
-fn victims<'a>(
-    world: &World,
+fn victims<'a, K: PodSet>(
+    world: &World<K>,
     pods: &[&'a Arc<Pod>],
     surplus: usize,
 ) -> impl Iterator<Item = &'a Pod> {
@@ -139,7 +139,7 @@ fn victims<'a>(
 
 /// When the next pod that is ready becomes available, so that the status says so in time
 /// (upstream: controller_utils.go, `FindMinNextPodAvailabilityCheck`).
-fn next_available(world: &World, pods: &[&Arc<Pod>]) -> Option<jiff::Timestamp> {
+fn next_available<K: PodSet>(world: &World<K>, pods: &[&Arc<Pod>]) -> Option<jiff::Timestamp> {
     let min_ready = world.min_ready_seconds;
     let waiting = pods
         .iter()

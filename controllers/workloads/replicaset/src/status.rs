@@ -1,17 +1,17 @@
-//! The status that a ReplicaSet should have. Pure.
+//! The status that a ReplicaSet or ReplicationController should have. Pure.
 //! (upstream: replica_set_utils.go, `calculateStatus`)
 
-use crate::World;
 use crate::plan::claim;
-use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
+use crate::{PodSet, World};
+use k8s_openapi::api::apps::v1::{ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use objects::{conditions, meta, pod};
 use plan::Outcome;
 
 const REPLICA_FAILURE: &str = "ReplicaFailure";
 
-/// The ReplicaSet with the status it should have, or `None` if it has it.
-pub(crate) fn status(world: &World, outcome: &Outcome) -> Option<ReplicaSet> {
+/// The set with the status it should have, or `None` if it has it.
+pub(crate) fn status<K: PodSet>(world: &World<K>, outcome: &Outcome) -> Option<K> {
     let selector = world.selector.as_ref().ok()?;
     let pods = claim(world, selector).pods;
     let count = |of: &dyn Fn(&k8s_openapi::api::core::v1::Pod) -> bool| {
@@ -28,14 +28,14 @@ pub(crate) fn status(world: &World, outcome: &Outcome) -> Option<ReplicaSet> {
             .flatten()
             .all(|(key, value)| meta::label(&pod.metadata, key) == Some(value))
     };
-    let uid = meta::uid(&world.set.metadata);
+    let uid = meta::uid(world.set.metadata());
     let terminating = world.pods.iter().filter(|pod| {
         pod::is_terminating(pod)
             && meta::is_controlled_by(&pod.metadata, uid)
             && selector.matches(pod.metadata.labels.as_ref())
     });
 
-    let old = world.set.status.clone().unwrap_or_default();
+    let old = world.set.reported();
     let new = ReplicaSetStatus {
         replicas: pods.len() as i32,
         fully_labeled_replicas: Some(count(&is_fully_labeled)),
@@ -43,23 +43,20 @@ pub(crate) fn status(world: &World, outcome: &Outcome) -> Option<ReplicaSet> {
         available_replicas: Some(count(&|p| {
             pod::is_available(p, world.min_ready_seconds, world.now())
         })),
-        terminating_replicas: Some(terminating.count() as i32),
-        observed_generation: world.set.metadata.generation,
+        terminating_replicas: K::COUNTS_TERMINATING.then(|| terminating.count() as i32),
+        observed_generation: world.set.metadata().generation,
         conditions: conditions(world, outcome, old.conditions.as_deref()),
     };
     if same(&old, &new) {
         return None;
     }
-    Some(ReplicaSet {
-        status: Some(new),
-        ..ReplicaSet::clone(&world.set)
-    })
+    Some(world.set.reporting(new))
 }
 
 /// `ReplicaFailure` is there while pods can not be created or deleted
 /// (upstream: `manageReplicasErr` in `calculateStatus`).
-fn conditions(
-    world: &World,
+fn conditions<K: PodSet>(
+    world: &World<K>,
     outcome: &Outcome,
     old: Option<&[ReplicaSetCondition]>,
 ) -> Option<Vec<ReplicaSetCondition>> {

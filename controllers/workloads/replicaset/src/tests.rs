@@ -58,7 +58,7 @@ fn merge(base: &mut Value, more: Value) {
     }
 }
 
-fn world(set: Arc<ReplicaSet>, pods: Vec<Arc<Pod>>) -> World {
+fn world(set: Arc<ReplicaSet>, pods: Vec<Arc<Pod>>) -> World<ReplicaSet> {
     World::new(
         set,
         pods,
@@ -70,7 +70,7 @@ fn world(set: Arc<ReplicaSet>, pods: Vec<Arc<Pod>>) -> World {
 }
 
 /// The plan as text, with the chosen suffixes of names left out.
-fn planned(world: &World) -> Vec<String> {
+fn planned(world: &World<ReplicaSet>) -> Vec<String> {
     let text = ReplicaSetController::plan(world).to_string();
     text.lines()
         .map(|line| match line.split_once("create pod/hearth-") {
@@ -258,7 +258,7 @@ fn it_looks_again_when_the_next_pod_becomes_available() {
     assert_eq!(plan.again_after.map(|d| d.as_secs()), Some(10));
 }
 
-fn status_of(world: &World, outcome: &Outcome) -> Option<Value> {
+fn status_of(world: &World<ReplicaSet>, outcome: &Outcome) -> Option<Value> {
     let object = ReplicaSetController::status(world, outcome)?;
     let set = object.downcast::<ReplicaSet>()?;
     Some(serde_json::to_value(&set.status).unwrap())

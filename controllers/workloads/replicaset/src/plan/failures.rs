@@ -5,7 +5,7 @@
 //! that failed within seconds waits twice as long as the one before. Pods that failed after they had
 //! worked (an eviction, a dead node) are replaced at once, as ever.
 
-use crate::World;
+use crate::{PodSet, World};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use objects::{meta, pod};
@@ -19,9 +19,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// How long to wait before more pods are created, or `None` if they may be created now.
-pub(super) fn wait(world: &World) -> Option<Duration> {
+pub(super) fn wait<K: PodSet>(world: &World<K>) -> Option<Duration> {
     let now = world.now();
-    let uid = meta::uid(&world.set.metadata);
+    let uid = meta::uid(world.set.metadata());
     let failed: Vec<Timestamp> = world
         .pods
         .iter()
