@@ -1,7 +1,8 @@
 //! The contract that every controller fills in.
 
-use crate::caches::{Cache, Caches, Change, Key, Watched};
+use crate::caches::{Cache, Caches, Change, Key};
 use crate::queue::{Backoff, Queue};
+use crate::watched::Watched;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::{Object, Outcome, Plan};
@@ -28,6 +29,13 @@ pub trait Controller: Send + Sync + Sized + 'static {
     type Object: Watched;
     /// What it looks at: validated input, options resolved, selectors parsed. `Arc`s from the caches.
     type World: Send + Sync;
+
+    /// Whether an object in this state is worth a turn: for kinds of which there are many, and few that
+    /// matter. A change wakes if the state before or after it is, a deletion always. It runs in the watch's task.
+    fn matters(object: &Self::Object) -> bool {
+        let _ = object;
+        true
+    }
 
     /// Declares which changes of which kinds wake which objects. Changes of [`Self::Object`] itself wake
     /// it without a word here. Called once, before any cache is filled.

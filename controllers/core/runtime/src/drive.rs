@@ -45,7 +45,12 @@ impl<C: Controller> Loop<C> {
             caches,
             queue: queue.clone(),
         };
-        watches.on::<C::Object>(|change, queue, _| queue.add(Key::of(change.latest().metadata())));
+        watches.on::<C::Object>(|change, queue, _| {
+            let mut states = change.old.iter().chain(&change.new);
+            if change.new.is_none() || states.any(|object| C::matters(object)) {
+                queue.add(Key::of(change.latest().metadata()));
+            }
+        });
         C::watch(&watches);
         Arc::new(Self {
             controller,

@@ -34,16 +34,20 @@ pub mod plans;
 mod process;
 mod queue;
 mod record;
+mod scale;
 mod send;
 pub mod serve;
 mod trim;
 mod watch;
+mod watched;
 
-pub use caches::{Cache, Caches, Change, IndexFn, Key, Watched};
+pub use caches::{Cache, Caches, Change, IndexFn, Key};
 pub use clock::Clock;
 pub use controller::{Controller, Moment, Watches, controller_key};
 pub use execute::Executor;
 pub use queue::{Backoff, Queue};
+pub use scale::{ScaleError, Scales};
+pub use watched::Watched;
 
 use crate::metrics::Metrics;
 use crate::plans::Plans;
@@ -115,6 +119,11 @@ impl Runtime {
     /// The last plans of each object.
     pub fn plans(&self) -> &Plans {
         self.process.plans()
+    }
+
+    /// Asks for scales, of kinds that no cache holds.
+    pub fn scales(&self) -> Scales {
+        Scales::new(self.process.clone())
     }
 
     /// Writes in the name of `component`.
