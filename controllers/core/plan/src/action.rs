@@ -76,6 +76,8 @@ pub enum Confirm {
     /// The object still exists with this UID and is not being deleted
     /// (upstream: controller_ref_manager.go, `CanAdopt`).
     Alive(Reference),
+    /// No object of this name has this UID any more. A cache that does not hold it may only be behind.
+    Gone(Reference),
 }
 
 impl Action {
@@ -169,6 +171,19 @@ impl Action {
     pub fn with_propagation(mut self, policy: Propagation) -> Self {
         if let Verb::Delete { propagation, .. } = &mut self.verb {
             *propagation = Some(policy);
+        }
+        self
+    }
+
+    /// Deletes only this version of the object, so that nothing can have changed since; other verbs have
+    /// none.
+    #[must_use]
+    pub fn at_version(mut self, version: Option<String>) -> Self {
+        if let Verb::Delete {
+            resource_version, ..
+        } = &mut self.verb
+        {
+            *resource_version = version;
         }
         self
     }

@@ -40,8 +40,10 @@ impl fmt::Display for Action {
             Verb::Delete { grace: Some(s), .. } => write!(f, " grace={s}s")?,
             _ => {}
         }
-        if let Some(Confirm::Alive(who)) = &self.confirm {
-            write!(f, " if {who} is alive")?;
+        match &self.confirm {
+            Some(Confirm::Alive(who)) => write!(f, " if {who} is alive")?,
+            Some(Confirm::Gone(who)) => write!(f, " if {who} is gone")?,
+            None => {}
         }
         if !self.why.is_empty() {
             write!(f, " ({})", self.why)?;

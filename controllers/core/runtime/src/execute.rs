@@ -11,10 +11,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use objects::meta;
 use plan::{
-    Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Reference, Step, Verb,
+    Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Step, Verb,
 };
 use serde_json::Value;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -34,8 +33,8 @@ pub struct Executor {
     component: &'static str,
 }
 
-/// The answers to [`Confirm`]s: asked once a plan and object.
-type Confirmed = HashMap<Reference, Arc<OnceCell<bool>>>;
+/// The answers to [`Confirm`]s: asked once a plan. There are one or two.
+type Confirmed<'a> = Vec<(&'a Confirm, OnceCell<bool>)>;
 
 impl Executor {
     pub(crate) fn new(process: Arc<Process>, component: &'static str) -> Self {
@@ -79,7 +78,7 @@ impl Executor {
         self.process.recorder().record(self.component, note);
     }
 
-    async fn step(&self, step: &Step, confirmed: &Confirmed, outcome: &mut Outcome) {
+    async fn step(&self, step: &Step, confirmed: &Confirmed<'_>, outcome: &mut Outcome) {
         let mut window = match step.pace {
             Pace::AtOnce => CROWD,
             Pace::Ramp => 1,
@@ -111,29 +110,34 @@ impl Executor {
         outcome.skipped += waiting.len();
     }
 
-    async fn confirm(&self, action: &Action, confirmed: &Confirmed) -> Result<(), Failure> {
-        let Some(Confirm::Alive(who)) = &action.confirm else {
+    async fn confirm(&self, action: &Action, confirmed: &Confirmed<'_>) -> Result<(), Failure> {
+        let Some(confirm) = &action.confirm else {
             return Ok(());
         };
-        let alive = match confirmed.get(who) {
-            Some(cell) => *cell.get_or_init(|| self.is_alive(who)).await,
-            None => self.is_alive(who).await,
+        let holds = match confirmed.iter().find(|(asked, _)| *asked == confirm) {
+            Some((_, cell)) => *cell.get_or_init(|| self.holds(confirm)).await,
+            None => self.holds(confirm).await,
         };
-        if alive {
+        if holds {
             return Ok(());
         }
-        Err(failed(
-            action,
-            Cause::Unconfirmed,
-            format!("{who} is gone, is another one, or is being deleted"),
-        ))
+        let message = match confirm {
+            Confirm::Alive(who) => format!("{who} is gone, is another one, or is being deleted"),
+            Confirm::Gone(who) => format!("{who} is not known to be gone"),
+        };
+        Err(failed(action, Cause::Unconfirmed, message))
     }
 
-    async fn is_alive(&self, who: &Reference) -> bool {
+    async fn holds(&self, confirm: &Confirm) -> bool {
+        let (Confirm::Alive(who) | Confirm::Gone(who)) = confirm;
         let answer = send::read::<Answer>(&self.process, &who.path()).await;
-        answer.is_ok_and(|a| {
-            a.metadata.uid.as_deref() == Some(&who.uid) && a.metadata.deletion_timestamp.is_none()
-        })
+        let is = |a: &Answer| a.metadata.uid.as_deref() == Some(&who.uid);
+        match (confirm, answer) {
+            (Confirm::Alive(_), Ok(a)) => is(&a) && a.metadata.deletion_timestamp.is_none(),
+            (Confirm::Alive(_), Err(_)) => false,
+            (Confirm::Gone(_), Ok(a)) => !is(&a),
+            (Confirm::Gone(_), Err(refusal)) => refusal.cause == Cause::NotFound,
+        }
     }
 
     /// Sends it, waits where the server asks to, and settles what an error leaves open.
@@ -252,11 +256,14 @@ fn within(wanted: &Value, live: &Value, field: &str) -> bool {
     }
 }
 
-fn confirmations(plan: &Plan) -> Confirmed {
-    let wanted = plan.actions().filter_map(|action| action.confirm.as_ref());
-    wanted
-        .map(|Confirm::Alive(who)| (who.clone(), Arc::default()))
-        .collect()
+fn confirmations(plan: &Plan) -> Confirmed<'_> {
+    let mut asked = Confirmed::new();
+    for confirm in plan.actions().filter_map(|action| action.confirm.as_ref()) {
+        if !asked.iter().any(|(one, _)| *one == confirm) {
+            asked.push((confirm, OnceCell::new()));
+        }
+    }
+    asked
 }
 
 fn done(action: &Action, meta: &Meta) -> Done {
