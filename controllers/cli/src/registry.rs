@@ -3,7 +3,7 @@
 use deployment::DeploymentController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
-use replicaset::ReplicaSetController;
+use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
@@ -37,6 +37,11 @@ const TABLE: &[Entry] = &[
         name: "replicaset-controller",
         alias: "replicaset",
         run: |rt, set| rt.run(ReplicaSetController, set.workers),
+    },
+    Entry {
+        name: "replicationcontroller-controller",
+        alias: "replicationcontroller",
+        run: |rt, set| rt.run(ReplicationManager, set.workers),
     },
     Entry {
         name: "endpointslice-controller",

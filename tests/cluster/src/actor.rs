@@ -7,7 +7,7 @@ use deployment::DeploymentController;
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use kube::Client;
-use replicaset::ReplicaSetController;
+use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
 use std::time::Duration;
@@ -19,6 +19,7 @@ const WORKERS: usize = 16;
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
     "replicaset-controller",
+    "replicationcontroller-controller",
     "endpointslice-controller",
     "endpoints-controller",
     "serviceaccount-controller",
@@ -60,6 +61,7 @@ impl Actor {
                 let root_ca = plane.pki().ca_certificate().to_owned();
                 runtime.run(DeploymentController, WORKERS);
                 runtime.run(ReplicaSetController, WORKERS);
+                runtime.run(ReplicationManager, WORKERS);
                 runtime.run(EndpointSliceController::default(), WORKERS);
                 runtime.run(EndpointsController::default(), WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);

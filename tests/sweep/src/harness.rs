@@ -11,7 +11,7 @@ use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use replicaset::ReplicaSetController;
+use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
@@ -259,6 +259,7 @@ impl World<'_> {
         for part in self.scenario.parts {
             match part {
                 Part::ReplicaSet => runtime.run(ReplicaSetController, 2),
+                Part::Replication => runtime.run(ReplicationManager, 2),
                 Part::Deployment => runtime.run(DeploymentController, 2),
                 Part::EndpointSlice => runtime.run(EndpointSliceController::default(), 2),
                 Part::Endpoints => runtime.run(EndpointsController::default(), 2),

@@ -3,7 +3,7 @@
 use json::merge;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, Pod, ReplicationController, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde::Serialize;
@@ -107,6 +107,7 @@ by_kind! {
     "Node" => Node, "";
     "Deployment" => Deployment, "default";
     "ReplicaSet" => ReplicaSet, "default";
+    "ReplicationController" => ReplicationController, "default";
     "Pod" => Pod, "default";
     "Service" => Service, "default";
     "EndpointSlice" => EndpointSlice, "default";

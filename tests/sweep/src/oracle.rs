@@ -4,7 +4,7 @@ use crate::scenario::{Bounds, Part};
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use sim::{Sim, State, Verb, Write};
 use std::collections::{HashMap, HashSet};
@@ -83,7 +83,9 @@ impl Seen {
             self.guarantee(write);
         }
         match write.kind {
-            "Deployment" | "ReplicaSet" if !write.gone => self.resized(write),
+            "Deployment" | "ReplicaSet" | "ReplicationController" if !write.gone => {
+                self.resized(write)
+            }
             "Pod" => self.pod(state, write),
             _ => {}
         }
@@ -99,6 +101,10 @@ impl Seen {
             Part::ReplicaSet => matches!(
                 (write.kind, write.subresource),
                 ("Pod", "") | ("ReplicaSet", "status")
+            ),
+            Part::Replication => matches!(
+                (write.kind, write.subresource),
+                ("Pod", "") | ("ReplicationController", "status")
             ),
             Part::Deployment => matches!(
                 (write.kind, write.subresource),
@@ -202,14 +208,16 @@ impl Seen {
             return None;
         }
         let sets = state.list::<ReplicaSet>(None);
+        let replication = state.list::<ReplicationController>(None);
+        let metas = sets.iter().map(|set| &set.metadata);
         let mut counts = Counts::default();
-        for set in sets {
-            let uid = meta::uid(&set.metadata);
-            let owner = meta::controller_of(&set.metadata).map_or(uid, |o| o.uid.as_str());
+        for set in metas.chain(replication.iter().map(|set| &set.metadata)) {
+            let uid = meta::uid(set);
+            let owner = meta::controller_of(set).map_or(uid, |o| o.uid.as_str());
             if owner != group {
                 continue;
             }
-            for pod in state.list::<Pod>(Some(meta::namespace(&set.metadata))) {
+            for pod in state.list::<Pod>(Some(meta::namespace(set))) {
                 if !meta::is_controlled_by(&pod.metadata, uid) {
                     continue;
                 }
@@ -262,7 +270,7 @@ impl Seen {
 struct Counts {
     active: usize,
     available: usize,
-    /// The ReplicaSet of each pod whose containers may run.
+    /// The set of each pod whose containers may run.
     running: Vec<String>,
 }
 
@@ -317,6 +325,12 @@ pub fn at_rest(state: &State) -> Vec<String> {
         let observed = set.status.as_ref().and_then(|s| s.observed_generation);
         if observed != set.metadata.generation && meta::label(&set.metadata, BYSTANDER).is_none() {
             wrong.push("O1: a ReplicaSet's status is older than its spec".to_owned());
+        }
+    }
+    for set in state.list::<ReplicationController>(None) {
+        let observed = set.status.as_ref().and_then(|s| s.observed_generation);
+        if observed != set.metadata.generation {
+            wrong.push("O1: a ReplicationController's status is older than its spec".to_owned());
         }
     }
     wrong

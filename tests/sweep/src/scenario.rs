@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum Part {
     /// `replicaset`.
     ReplicaSet,
+    /// `replicaset`, for ReplicationControllers.
+    Replication,
     /// `deployment`.
     Deployment,
     /// `endpointslice`.

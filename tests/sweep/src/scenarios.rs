@@ -3,6 +3,7 @@
 mod cluster;
 mod deployments;
 mod replicasets;
+mod replication;
 mod services;
 
 use crate::scenario::Scenario;
@@ -13,6 +14,7 @@ use sim::{Sim, State};
 /// All of them.
 pub fn all() -> Vec<Scenario> {
     let mut all = replicasets::all();
+    all.extend(replication::all());
     all.extend(deployments::all());
     all.extend(services::all());
     all.extend(cluster::all());
