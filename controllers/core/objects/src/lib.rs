@@ -14,6 +14,7 @@ pub mod affinity;
 pub mod conditions;
 pub mod endpoint;
 mod fnv;
+pub mod history;
 pub mod int_or_percent;
 pub mod meta;
 pub mod names;

@@ -48,6 +48,16 @@ pub fn generate(base: &str, seed: u64, n: u64) -> String {
     name
 }
 
+/// A number as text in the alphabet, at most ten characters (`rand.SafeEncodeString`): each decimal digit, as the code
+/// that it has in ASCII, picks a letter.
+pub(crate) fn safe_encode(number: u32) -> String {
+    number
+        .to_string()
+        .bytes()
+        .map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()]))
+        .collect()
+}
+
 /// splitmix64's last step: neighbouring seeds give unlike numbers.
 fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use serde_json::Value;
 
 use crate::fnv::fnv32a;
-use crate::names::ALPHABET;
+use crate::names::safe_encode;
 use crate::quantity::Quantity;
 
 /// The label that Deployments put on what they make.
@@ -31,11 +31,7 @@ pub fn hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> String 
             .bytes()
             .chain(count.into_iter().flatten()),
     );
-    // rand.SafeEncodeString: each decimal digit, as the code that it has in ASCII, picks a letter.
-    hash.to_string()
-        .bytes()
-        .map(|digit| char::from(ALPHABET[usize::from(digit) % ALPHABET.len()]))
-        .collect()
+    safe_encode(hash)
 }
 
 /// Whether two templates mean the same, whatever their label `pod-template-hash` says. Absent and empty maps and
@@ -92,8 +88,13 @@ fn without_hash(template: &PodTemplateSpec) -> Cow<'_, PodTemplateSpec> {
 fn canonical(template: &PodTemplateSpec) -> String {
     let value =
         serde_json::to_value(template).expect("API types have string keys and finite numbers");
+    canonical_value(&value)
+}
+
+/// The same for JSON that holds a template somewhere in it.
+pub(crate) fn canonical_value(value: &Value) -> String {
     let mut text = String::new();
-    write_value(&value, &mut text);
+    write_value(value, &mut text);
     text
 }
 

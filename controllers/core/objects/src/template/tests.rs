@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::names::ALPHABET;
 
 fn template(value: Value) -> PodTemplateSpec {
     serde_json::from_value(value).unwrap()
