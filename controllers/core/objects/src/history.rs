@@ -120,11 +120,11 @@ pub fn next_revision<R: Borrow<ControllerRevision>>(revisions: &[R]) -> i64 {
 ///
 /// Live revisions count towards the limit, as in `cleanupHistory` of the DaemonSet controller. In a StatefulSet they
 /// do not (`truncateHistory`): give only those that are not live, and a function that is always false.
-pub fn beyond_limit<'a, R: Borrow<ControllerRevision>>(
-    revisions: &'a [R],
+pub fn beyond_limit<R: Borrow<ControllerRevision>>(
+    revisions: &[R],
     limit: i32,
     is_live: impl Fn(&ControllerRevision) -> bool,
-) -> Vec<&'a R> {
+) -> Vec<&R> {
     let Ok(limit) = usize::try_from(limit) else {
         return Vec::new();
     };
