@@ -5,7 +5,7 @@ use crate::queue::{Backoff, Queue};
 use crate::watched::Watched;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use plan::{Object, Outcome, Plan};
+use plan::{Note, Object, Outcome, Plan};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +58,12 @@ pub trait Controller: Send + Sync + Sized + 'static {
     fn status(world: &Self::World, outcome: &Outcome) -> Option<Object> {
         let _ = (world, outcome);
         None
+    }
+
+    /// The events that describe what `status` says: recorded once it is written. Pure.
+    fn status_notes(world: &Self::World, status: &Object) -> Vec<Note> {
+        let _ = (world, status);
+        Vec::new()
     }
 
     /// What to do for an object that is no longer there. Pure over the caches.

@@ -118,7 +118,10 @@ impl<C: Controller> Loop<C> {
             self.report(key, moment, &plan, &outcome);
         }
         let status = C::status(&world, &outcome);
-        let written = self.write_status(key, &uid, status, &outcome).await;
+        let written = match status {
+            Some(status) => self.write_status(key, &uid, &world, status, &outcome).await,
+            None => true,
+        };
 
         if let Some(delay) = plan.again_after {
             self.queue.add_after(key.clone(), delay);
@@ -137,12 +140,10 @@ impl<C: Controller> Loop<C> {
         &self,
         key: &Key,
         uid: &str,
-        status: Option<Object>,
+        world: &C::World,
+        status: Object,
         outcome: &Outcome,
     ) -> bool {
-        let Some(status) = status else {
-            return true;
-        };
         // The plan wrote the object itself: the status would meet a version that is no more.
         let kind = plan::Kind::of::<C::Object>();
         let stale = outcome
@@ -158,8 +159,11 @@ impl<C: Controller> Loop<C> {
             return true;
         }
         let marks = self.caches.marks();
-        match self.executor.run(&Action::put_status(status)).await {
+        match self.executor.run(&Action::put_status(status.clone())).await {
             Ok(done) => {
+                for note in C::status_notes(world, &status) {
+                    self.executor.note(&note);
+                }
                 self.written().insert(key.clone(), Instant::now());
                 self.enter(key, uid, &marks, done);
                 true
