@@ -5,47 +5,16 @@
 
 use crate::informer;
 use crate::process::Process;
+use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{Metadata, Resource};
 use objects::meta;
 use plan::Kind;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use tokio::sync::Notify;
-
-/// A kind that can be watched: any top-level type of k8s-openapi.
-pub trait Watched:
-    kube::Resource<DynamicType = ()>
-    + Resource
-    + Metadata<Ty = ObjectMeta>
-    + Clone
-    + fmt::Debug
-    + DeserializeOwned
-    + Serialize
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl<K> Watched for K where
-    K: kube::Resource<DynamicType = ()>
-        + Resource
-        + Metadata<Ty = ObjectMeta>
-        + Clone
-        + fmt::Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static
-{
-}
 
 /// Namespace and name of an object; cluster-scoped ones have an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

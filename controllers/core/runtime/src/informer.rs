@@ -3,9 +3,10 @@
 //! Deletions that happened while the watch was broken are told (the new list is compared with the old by UID), an
 //! expired version leads to a new list, and a server that is away is asked again with back-off.
 
-use crate::caches::{Cache, Watched};
+use crate::caches::Cache;
 use crate::process::Process;
 use crate::watch::{Error, Said, Source};
+use crate::watched::Watched;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use std::any::TypeId;
 use std::sync::Arc;

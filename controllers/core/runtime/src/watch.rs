@@ -5,12 +5,13 @@
 //! compilation), and hides the bookmarks, which say how far a quiet watch has come.
 
 use crate::trim::Trimmed;
+use crate::watched::Watched;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::TryFutureExt;
 use http_body_util::BodyExt;
+use kube::Client;
 use kube::client::Body;
 use kube::core::{Request, Status, params::ListParams, params::WatchParams};
-use kube::{Client, Resource};
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -66,7 +67,7 @@ pub(crate) struct Listed<K> {
 
 /// What a watch says.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Said<K> {
+pub enum Said<K> {
     /// An object as it is now.
     Put(K),
     /// An object as it was last.
@@ -77,10 +78,10 @@ pub(crate) enum Said<K> {
     Refused(Box<Status>),
 }
 
-impl<K: Resource<DynamicType = ()> + DeserializeOwned> Source<K> {
+impl<K: Watched> Source<K> {
     /// The objects of one namespace, or all.
     pub(crate) fn new(client: Client, namespace: Option<&str>) -> Self {
-        let path = K::url_path(&(), namespace);
+        let path = <K as kube::Resource>::url_path(&(), namespace);
         let kind = PhantomData;
         Self { client, path, kind }
     }
@@ -97,7 +98,7 @@ impl<K: Resource<DynamicType = ()> + DeserializeOwned> Source<K> {
                 body.rest().await
             })
             .await?;
-            let page: Page<K> = serde_json::from_str(utf8(&text)?)?;
+            let page = K::page(utf8(&text)?)?;
             let items = page.items.unwrap_or_default().into_iter();
             objects.extend(items.map(|Trimmed(object)| object));
             params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
@@ -125,7 +126,7 @@ pub(crate) struct Changes<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: DeserializeOwned> Changes<K> {
+impl<K: Watched> Changes<K> {
     /// The next thing that is said; None when the watch has come to its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Said<K>>, Error> {
         loop {
@@ -134,21 +135,21 @@ impl<K: DeserializeOwned> Changes<K> {
             };
             let text = utf8(&line)?;
             if !text.trim().is_empty() {
-                return Ok(Some(serde_json::from_str(text)?));
+                return Ok(Some(K::said(text)?));
             }
         }
     }
 }
 
 /// A page of a list. A page without items says `null`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(bound = "K: DeserializeOwned")]
-struct Page<K> {
+pub struct Page<K> {
     metadata: PageMeta,
     items: Option<Vec<Trimmed<K>>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageMeta {
     resource_version: String,

@@ -1,0 +1,64 @@
+//! The kinds that can be watched.
+//!
+//! Reading an object from JSON is most of the code that a kind costs. It is made here, once a kind and not once a
+//! crate that watches it: that halves the programs and the time that it takes to build them. A kind that no one
+//! watches is not linked.
+
+use crate::watch::{Page, Said};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, Resource};
+use serde::Serialize;
+use std::fmt;
+
+/// A kind that can be watched. Adding one is a line at the end of `runtime/src/watched.rs`.
+pub trait Watched:
+    kube::Resource<DynamicType = ()>
+    + Resource
+    + Metadata<Ty = ObjectMeta>
+    + Clone
+    + fmt::Debug
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// Reads a page of a list.
+    #[doc(hidden)]
+    fn page(text: &str) -> serde_json::Result<Page<Self>>;
+
+    /// Reads a line of a watch.
+    #[doc(hidden)]
+    fn said(text: &str) -> serde_json::Result<Said<Self>>;
+}
+
+macro_rules! watched {
+    ($($group:ident::$version:ident::{$($kind:ident),*};)*) => {$($(
+        impl Watched for k8s_openapi::api::$group::$version::$kind {
+            fn page(text: &str) -> serde_json::Result<Page<Self>> {
+                serde_json::from_str(text)
+            }
+
+            fn said(text: &str) -> serde_json::Result<Said<Self>> {
+                serde_json::from_str(text)
+            }
+        }
+    )*)*};
+}
+
+watched! {
+    core::v1::{
+        ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+        ReplicationController, ResourceQuota, Secret, Service, ServiceAccount
+    };
+    apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+    autoscaling::v2::{HorizontalPodAutoscaler};
+    batch::v1::{CronJob, Job};
+    certificates::v1::{CertificateSigningRequest};
+    coordination::v1::{Lease};
+    discovery::v1::{EndpointSlice};
+    networking::v1::{IPAddress, ServiceCIDR};
+    policy::v1::{PodDisruptionBudget};
+    rbac::v1::{ClusterRole, ClusterRoleBinding};
+    scheduling::v1::{PriorityClass};
+    storage::v1::{CSINode, StorageClass, VolumeAttachment};
+}
