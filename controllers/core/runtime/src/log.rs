@@ -20,7 +20,8 @@ pub enum Format {
 }
 
 /// Libraries that say too much at our level.
-const CHATTY: &str = "hyper=warn,hyper_util=warn,rustls=warn,tower=warn,h2=warn,kube=warn,kube_client=warn";
+const CHATTY: &str =
+    "hyper=warn,hyper_util=warn,rustls=warn,tower=warn,h2=warn,kube=warn,kube_client=warn";
 
 /// The filter for klog's verbosity `v`, in the syntax of `RUST_LOG`.
 pub fn directives(v: u8) -> String {
