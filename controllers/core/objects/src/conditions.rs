@@ -5,8 +5,9 @@
 use k8s_openapi::api::apps::v1::{
     DaemonSetCondition, DeploymentCondition, ReplicaSetCondition, StatefulSetCondition,
 };
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerCondition;
 use k8s_openapi::api::core::v1::{NodeCondition, PodCondition, ReplicationControllerCondition};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self, Time};
 
 /// What all kinds of conditions have in common.
 pub trait Condition: PartialEq {
@@ -15,7 +16,9 @@ pub trait Condition: PartialEq {
     /// `True`, `False` or `Unknown`.
     fn status(&self) -> &str;
     /// When the status last changed.
-    fn last_transition(&mut self) -> &mut Option<Time>;
+    fn last_transition(&self) -> Option<&Time>;
+    /// Says when the status last changed.
+    fn set_last_transition(&mut self, time: Time);
 }
 
 macro_rules! conditions {
@@ -29,8 +32,12 @@ macro_rules! conditions {
                 &self.status
             }
 
-            fn last_transition(&mut self) -> &mut Option<Time> {
-                &mut self.last_transition_time
+            fn last_transition(&self) -> Option<&Time> {
+                self.last_transition_time.as_ref()
+            }
+
+            fn set_last_transition(&mut self, time: Time) {
+                self.last_transition_time = Some(time);
             }
         }
     )+};
@@ -39,12 +46,31 @@ macro_rules! conditions {
 conditions!(
     DaemonSetCondition,
     DeploymentCondition,
+    HorizontalPodAutoscalerCondition,
     NodeCondition,
     PodCondition,
     ReplicaSetCondition,
     ReplicationControllerCondition,
     StatefulSetCondition
 );
+
+impl Condition for v1::Condition {
+    fn kind(&self) -> &str {
+        &self.type_
+    }
+
+    fn status(&self) -> &str {
+        &self.status
+    }
+
+    fn last_transition(&self) -> Option<&Time> {
+        Some(&self.last_transition_time)
+    }
+
+    fn set_last_transition(&mut self, time: Time) {
+        self.last_transition_time = time;
+    }
+}
 
 /// The condition of this type.
 pub fn find<'a, C: Condition>(conditions: Option<&'a [C]>, kind: &str) -> Option<&'a C> {
@@ -68,8 +94,10 @@ pub fn set<C: Condition>(conditions: &mut Vec<C>, mut new: C) -> bool {
         conditions.push(new);
         return true;
     };
-    if old.status() == new.status() && old.last_transition().is_some() {
-        new.last_transition().clone_from(old.last_transition());
+    if old.status() == new.status()
+        && let Some(time) = old.last_transition()
+    {
+        new.set_last_transition(time.clone());
     }
     let changed = *old != new;
     *old = new;
