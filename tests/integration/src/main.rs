@@ -9,6 +9,7 @@ mod endpoints;
 mod manifest;
 mod nodes;
 mod replicaset;
+mod replication;
 mod rollout;
 mod scheduler;
 mod serviceaccount;
