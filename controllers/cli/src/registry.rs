@@ -7,6 +7,7 @@ use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use statefulset::StatefulSetController;
 
 /// A controller that can be run.
 pub(crate) struct Entry {
@@ -32,6 +33,11 @@ const TABLE: &[Entry] = &[
         name: "deployment-controller",
         alias: "deployment",
         run: |rt, set| rt.run(DeploymentController, set.workers),
+    },
+    Entry {
+        name: "statefulset-controller",
+        alias: "statefulset",
+        run: |rt, set| rt.run(StatefulSetController, set.workers),
     },
     Entry {
         name: "replicaset-controller",

@@ -10,6 +10,7 @@ use kube::Client;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use statefulset::StatefulSetController;
 use std::time::Duration;
 
 /// Objects that each controller works on at once.
@@ -18,6 +19,7 @@ const WORKERS: usize = 16;
 /// with pears (garbage collection).
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
+    "statefulset-controller",
     "replicaset-controller",
     "replicationcontroller-controller",
     "endpointslice-controller",
@@ -60,6 +62,7 @@ impl Actor {
             Self::Corten => {
                 let root_ca = plane.pki().ca_certificate().to_owned();
                 runtime.run(DeploymentController, WORKERS);
+                runtime.run(StatefulSetController, WORKERS);
                 runtime.run(ReplicaSetController, WORKERS);
                 runtime.run(ReplicationManager, WORKERS);
                 runtime.run(EndpointSliceController::default(), WORKERS);
