@@ -4,6 +4,7 @@ use anyhow::Result;
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
 use deployment::DeploymentController;
+use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use kube::Client;
@@ -19,6 +20,7 @@ const WORKERS: usize = 16;
 /// with pears (garbage collection).
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
+    "disruption-controller",
     "statefulset-controller",
     "replicaset-controller",
     "replicationcontroller-controller",
@@ -62,6 +64,8 @@ impl Actor {
             Self::Corten => {
                 let root_ca = plane.pki().ca_certificate().to_owned();
                 runtime.run(DeploymentController, WORKERS);
+                runtime.run(DisruptionController::new(runtime.scales()), WORKERS);
+                runtime.run(StaleDisruptionController, WORKERS);
                 runtime.run(StatefulSetController, WORKERS);
                 runtime.run(ReplicaSetController, WORKERS);
                 runtime.run(ReplicationManager, WORKERS);

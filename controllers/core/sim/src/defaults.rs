@@ -74,6 +74,9 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
             }
         }
         "EndpointSlice" => {
+            for endpoint in items(object.as_object_mut(), "endpoints") {
+                member(endpoint, "conditions");
+            }
             for port in items(object.as_object_mut(), "ports") {
                 or(port, "name", json!(""));
                 or(port, "protocol", json!("TCP"));
@@ -83,6 +86,9 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
             or(map, "ports", Value::Null);
         }
         "Secret" => secret(object),
+        "Lease" => {
+            child(object, "spec");
+        }
         "Namespace" => {
             or(child(object, "status"), "phase", json!("Active"));
             let name = json!(meta::name(object));

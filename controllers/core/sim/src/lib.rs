@@ -221,6 +221,16 @@ impl Sim {
             .bind(&context, (namespace, name), &binding);
     }
 
+    /// Evicts a pod, as a user's drain does. Says whether the disruption budgets let it go; an absent one is gone.
+    pub fn evict(&self, namespace: &str, name: &str) -> bool {
+        let mut context = self.context(HARNESS, Verb::Create);
+        context.subresource = "eviction";
+        let answer = self
+            .state_at(&context)
+            .evict(&context, (namespace, name), &json!({}));
+        answer.is_ok_and(|()| true)
+    }
+
     /// All writes since [`Sim::new`], in order.
     pub fn history(&self) -> Vec<Write> {
         self.state().history.clone()

@@ -61,6 +61,9 @@ const FALSE_VANISHES: &[&str] = &[
     "tty",
 ];
 
+/// Strings that are pointers in Go: an empty one stays.
+const EMPTY_STAYS: &[(&str, &str)] = &[("Lease", "holderIdentity")];
+
 /// Brings an object into shape; says what does not fit into its type.
 pub(crate) fn tidy(kind: &Kind, object: &mut Value) -> serde_json::Result<()> {
     *object = (kind.typed)(object)?;
@@ -78,7 +81,7 @@ fn tidy_map(map: &mut Map<String, Value>, kind: &str, depth: usize) {
         }
         match value {
             Value::Null => false,
-            Value::String(text) => !text.is_empty(),
+            Value::String(text) => !text.is_empty() || EMPTY_STAYS.contains(&(kind, key.as_str())),
             Value::Number(number) => {
                 number.as_i64() != Some(0)
                     || !ZERO_VANISHES.contains(&key.as_str())

@@ -321,7 +321,19 @@ impl State {
         for hook in self.hooks.clone() {
             hook(self, &write);
         }
+        if gone && write.kind == "Service" {
+            self.take_endpoints_along(context, &write);
+        }
         object
+    }
+
+    // core/service/storage/storage.go afterDelete.
+    fn take_endpoints_along(&mut self, context: &Context, service: &Write) {
+        let mut context = context.clone();
+        (context.verb, context.subresource) = (Verb::Delete, "");
+        let name = (service.namespace.as_str(), service.name.as_str());
+        // That there are none is as good.
+        let _ = self.delete(&context, crate::kinds::core("Endpoints"), name, &json!({}));
     }
 
     /// The next UID; counted, so that two runs have the same ones.

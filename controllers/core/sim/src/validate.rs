@@ -1,6 +1,8 @@
 //! What makes an object invalid, as far as controllers and their users meet it.
 //! `pkg/apis/{core,apps}/validation/validation.go`, `apimachinery pkg/api/validation`.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
@@ -309,6 +311,9 @@ fn body(kind: &Kind, object: &Value, wrongs: &mut Wrongs) {
             template_matches(object, Some(&wanted), wrongs);
         }
         "Service" => service(object, wrongs),
+        "Endpoints" => endpoints(object, wrongs),
+        "EndpointSlice" => endpoint_slice(object, wrongs),
+        "Lease" => lease(object, wrongs),
         "ConfigMap" => {
             for key in object
                 .get("data")
@@ -328,6 +333,91 @@ fn body(kind: &Kind, object: &Value, wrongs: &mut Wrongs) {
             }
         }
         _ => {}
+    }
+}
+
+// validation.go validateEndpointSubsets.
+fn endpoints(object: &Value, wrongs: &mut Wrongs) {
+    for (at, subset) in meta::array(object, "/subsets").iter().enumerate() {
+        let lists = ["addresses", "notReadyAddresses"];
+        let all = || lists.map(|list| (list, meta::array(subset, &format!("/{list}"))));
+        if all().iter().all(|(_, addresses)| addresses.is_empty()) {
+            let detail = "must specify `addresses` or `notReadyAddresses`";
+            wrongs.required(&format!("subsets[{at}]"), detail);
+        }
+        for (list, addresses) in all() {
+            for (i, address) in addresses.iter().enumerate() {
+                let field = format!("subsets[{at}].{list}[{i}].ip");
+                endpoint_ip(&field, meta::text(address, "/ip"), wrongs);
+            }
+        }
+    }
+}
+
+// validation.go ValidateEndpointIP.
+fn endpoint_ip(field: &str, ip: &str, wrongs: &mut Wrongs) {
+    let detail = match ip.parse::<IpAddr>() {
+        Err(_) => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        Ok(ip) if ip.is_unspecified() => "may not be unspecified",
+        Ok(ip) if ip.is_loopback() => "may not be in the loopback range",
+        Ok(ip) if ip.is_multicast() => "may not be in the multicast range",
+        Ok(IpAddr::V4(ip)) if ip.is_link_local() => "may not be in the link-local range",
+        Ok(_) => return,
+    };
+    wrongs.invalid(field, &json!(ip), detail);
+}
+
+// pkg/apis/discovery/validation/validation.go ValidateEndpointSlice.
+fn endpoint_slice(object: &Value, wrongs: &mut Wrongs) {
+    let family = meta::text(object, "/addressType");
+    match family {
+        "" => wrongs.required("addressType", ""),
+        "FQDN" | "IPv4" | "IPv6" => {}
+        other => {
+            let supported = "\"FQDN\", \"IPv4\", \"IPv6\"";
+            wrongs.unsupported("addressType", &json!(other), supported);
+        }
+    }
+    for (at, endpoint) in meta::array(object, "/endpoints").iter().enumerate() {
+        let field = format!("endpoints[{at}].addresses");
+        let addresses = meta::array(endpoint, "/addresses");
+        if addresses.is_empty() {
+            wrongs.required(&field, "must contain at least 1 address");
+        }
+        for (i, address) in addresses.iter().enumerate() {
+            let (field, ip) = (format!("{field}[{i}]"), address.as_str().unwrap_or(""));
+            let parsed = ip.parse::<IpAddr>().ok();
+            match family {
+                "IPv4" if !parsed.is_some_and(|ip| ip.is_ipv4()) => {
+                    wrongs.invalid(&field, address, "must be a valid IPv4 address");
+                }
+                "IPv6" if !parsed.is_some_and(|ip| ip.is_ipv6()) => {
+                    wrongs.invalid(&field, address, "must be a valid IPv6 address");
+                }
+                "IPv4" | "IPv6" => endpoint_ip(&field, ip, wrongs),
+                _ => {}
+            }
+        }
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (at, port) in meta::array(object, "/ports").iter().enumerate() {
+        let name = meta::text(port, "/name");
+        if names.contains(&name) {
+            wrongs.duplicate(&format!("ports[{at}].name"), &json!(name));
+        }
+        names.push(name);
+    }
+}
+
+// pkg/apis/coordination/validation/validation.go ValidateLeaseSpec.
+fn lease(object: &Value, wrongs: &mut Wrongs) {
+    for (field, least) in [("leaseDurationSeconds", 1), ("leaseTransitions", 0)] {
+        if let Some(value) = object.pointer(&format!("/spec/{field}"))
+            && value.as_i64().is_some_and(|number| number < least)
+        {
+            let detail = format!("must be greater than or equal to {least}");
+            wrongs.invalid(&format!("spec.{field}"), value, &detail);
+        }
     }
 }
 

@@ -18,6 +18,9 @@ const KINDS: &[&str] = &[
     "Deployment",
     "Service",
     "ServiceAccount",
+    "Endpoints",
+    "EndpointSlice",
+    "Lease",
 ];
 const NAMES: &[&str] = &["a", "b"];
 /// Written by one field manager alone, as the model knows no shared ownership.
@@ -104,7 +107,7 @@ fn scales(kind: &str) -> bool {
 }
 
 fn has_status(kind: &str) -> bool {
-    !["ConfigMap", "ServiceAccount"].contains(&kind)
+    ["Pod", "ReplicaSet", "Deployment", "Service"].contains(&kind)
 }
 
 fn op(dice: &mut Dice, kind: &'static str, name: &str) -> Op {
@@ -242,6 +245,56 @@ fn object(dice: &mut Dice, kind: &str) -> Value {
             }
             json!({ "kind": kind, "apiVersion": "v1", "spec": spec })
         }
+        "Endpoints" => {
+            let address = json!({ "ip": "10.0.0.1", "targetRef": { "kind": "Pod", "name": "p" } });
+            let port = json!({ "port": 80 });
+            let subset = match dice.below(4) {
+                0 => json!({ "notReadyAddresses": [address], "ports": [port] }),
+                1 => json!({ "addresses": [], "ports": [port] }),
+                2 => json!({ "addresses": [address, { "ip": "10.0.0.2", "nodeName": "n" }] }),
+                _ => json!({ "addresses": [address], "ports": [port] }),
+            };
+            let mut body = json!({ "kind": kind, "apiVersion": "v1" });
+            if !dice.once_in(4) {
+                body["subsets"] = json!([subset]);
+            }
+            body
+        }
+        "EndpointSlice" => {
+            let conditions = match dice.below(3) {
+                0 => json!({ "ready": true, "serving": true, "terminating": false }),
+                1 => json!({ "ready": false }),
+                _ => json!({}),
+            };
+            let endpoint = json!({ "addresses": ["10.0.0.1"], "conditions": conditions });
+            let mut body = json!({
+                "kind": kind, "apiVersion": "discovery.k8s.io/v1", "addressType": "IPv4",
+                "endpoints": [endpoint], "ports": [{ "port": 80 }],
+            });
+            match dice.below(8) {
+                0 => body["addressType"] = Value::Null,
+                1 => body["endpoints"] = json!([]),
+                2 => body["ports"] = Value::Null,
+                3 => body["ports"] = json!([{ "name": "a", "port": 1 }, { "name": "b" }]),
+                4 => body["endpoints"][0]["addresses"] = json!([]),
+                5 => body["addressType"] = json!("IPv9"),
+                _ => {}
+            }
+            body
+        }
+        "Lease" => {
+            let mut spec = json!({
+                "holderIdentity": "me", "leaseDurationSeconds": 40,
+                "renewTime": "2026-01-01T00:00:00.000000Z",
+            });
+            match dice.below(5) {
+                0 => spec["leaseDurationSeconds"] = json!(0),
+                1 => spec["holderIdentity"] = json!(""),
+                2 => spec = json!({}),
+                _ => {}
+            }
+            json!({ "kind": kind, "apiVersion": "coordination.k8s.io/v1", "spec": spec })
+        }
         _ => match dice.below(2) {
             0 => json!({ "kind": kind, "apiVersion": "v1", "imagePullSecrets": [{ "name": "s" }] }),
             _ => json!({ "kind": kind, "apiVersion": "v1" }),
@@ -297,6 +350,23 @@ fn change(dice: &mut Dice, kind: &str) -> Value {
                 r#"{"spec":{"clusterIP":"10.96.9.9"}}"#,
                 r#"{"spec":{"sessionAffinity":"ClientIP"}}"#,
             ]),
+            "Endpoints" => dice.of(&[
+                r#"{"subsets":null}"#,
+                r#"{"subsets":[{"addresses":[{"ip":"10.0.0.9"}],"ports":[{"port":9}]}]}"#,
+                r#"{"subsets":[{"addresses":[{"ip":"no address"}]}]}"#,
+            ]),
+            "EndpointSlice" => dice.of(&[
+                r#"{"endpoints":[]}"#,
+                r#"{"endpoints":[{"addresses":["10.0.0.7"],"nodeName":"n"}]}"#,
+                r#"{"addressType":"IPv6"}"#,
+                r#"{"ports":[{"name":"http","port":81}]}"#,
+                r#"{"metadata":{"labels":{"q":"1"}}}"#,
+            ]),
+            "Lease" => dice.of(&[
+                r#"{"spec":{"holderIdentity":"other","leaseTransitions":1}}"#,
+                r#"{"spec":{"renewTime":"2026-01-01T00:00:10.123456Z"}}"#,
+                r#"{"spec":{"leaseDurationSeconds":-1}}"#,
+            ]),
             _ => dice.of(&[
                 r#"{"automountServiceAccountToken":false}"#,
                 r#"{"imagePullSecrets":[{"name":"t"}]}"#,
@@ -340,6 +410,7 @@ fn patch(dice: &mut Dice, kind: &'static str, name: &str, how: &'static str) -> 
             }
             "Service" => json!({ "spec": { "ports": [{ "port": 80, "targetPort": 8080 }] } }),
             "ServiceAccount" => json!({ "imagePullSecrets": [{ "name": "v" }] }),
+            "Lease" => json!({ "spec": { "holderIdentity": "third" } }),
             _ => {
                 json!({ "metadata": { "ownerReferences": [{ "$patch": "delete", "uid": "11111111-1111-4111-8111-111111111111" }] } })
             }
