@@ -1,6 +1,7 @@
 //! The table of controllers: adding one is a line here.
 
 use deployment::DeploymentController;
+use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use replicaset::{ReplicaSetController, ReplicationManager};
@@ -48,6 +49,14 @@ const TABLE: &[Entry] = &[
         name: "replicationcontroller-controller",
         alias: "replicationcontroller",
         run: |rt, set| rt.run(ReplicationManager, set.workers),
+    },
+    Entry {
+        name: "disruption-controller",
+        alias: "disruption",
+        run: |rt, set| {
+            rt.run(DisruptionController::new(rt.scales()), set.workers);
+            rt.run(StaleDisruptionController, set.workers);
+        },
     },
     Entry {
         name: "endpointslice-controller",

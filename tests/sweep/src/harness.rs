@@ -7,6 +7,7 @@ use crate::oracle::{self, Oracle};
 use crate::scenario::{Act, Part, Scenario, Step};
 use ::objects::meta;
 use deployment::DeploymentController;
+use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -261,6 +262,10 @@ impl World<'_> {
                 Part::ReplicaSet => runtime.run(ReplicaSetController, 2),
                 Part::Replication => runtime.run(ReplicationManager, 2),
                 Part::Deployment => runtime.run(DeploymentController, 2),
+                Part::Disruption => {
+                    runtime.run(DisruptionController::new(runtime.scales()), 2);
+                    runtime.run(StaleDisruptionController, 2);
+                }
                 Part::EndpointSlice => runtime.run(EndpointSliceController::default(), 2),
                 Part::Endpoints => runtime.run(EndpointsController::default(), 2),
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
@@ -337,6 +342,15 @@ impl World<'_> {
             Act::DeletePods(app, count) => {
                 for name in self.pods(app).iter().take(*count) {
                     sim.delete::<Pod>("default", name);
+                }
+            }
+            Act::Evict(app) => {
+                let ready = |name: &&String| {
+                    let pod = sim.get::<Pod>("default", name);
+                    pod.is_some_and(|pod| ::objects::pod::is_ready(&pod))
+                };
+                if let Some(name) = self.pods(app).iter().find(ready) {
+                    sim.evict("default", name);
                 }
             }
             Act::MergePod(app, patch) => {

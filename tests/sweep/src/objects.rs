@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, Pod, ReplicationController, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -114,4 +115,5 @@ by_kind! {
     "Endpoints" => Endpoints, "default";
     "ServiceAccount" => ServiceAccount, "default";
     "ConfigMap" => ConfigMap, "default";
+    "PodDisruptionBudget" => PodDisruptionBudget, "default";
 }

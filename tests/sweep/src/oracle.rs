@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use sim::{Sim, State, Verb, Write};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,6 +84,9 @@ impl Seen {
         if write.actor.as_ref() == self.actor {
             self.guarantee(write);
         }
+        if write.subresource == "eviction" && write.kind == "PodDisruptionBudget" {
+            self.evicted(state, write);
+        }
         match write.kind {
             "Deployment" | "ReplicaSet" | "ReplicationController" if !write.gone => {
                 self.resized(write)
@@ -110,6 +115,9 @@ impl Seen {
                 (write.kind, write.subresource),
                 ("ReplicaSet", "") | ("Deployment", "" | "status")
             ),
+            Part::Disruption => {
+                matches!(write.kind, "PodDisruptionBudget" | "Pod") && write.subresource == "status"
+            }
             Part::EndpointSlice => write.kind == "EndpointSlice",
             Part::Endpoints => write.kind == "Endpoints",
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
@@ -229,6 +237,30 @@ impl Seen {
             }
         }
         Some(counts)
+    }
+
+    /// O4: no eviction is let through that leaves fewer healthy pods than the budget says.
+    fn evicted(&mut self, state: &State, write: &Write) {
+        let budget: PodDisruptionBudget = crate::objects::typed((*write.object).clone());
+        let Some(spec) = budget.spec else { return };
+        let (Some(IntOrString::Int(least)), Some(selector)) = (spec.min_available, spec.selector)
+        else {
+            return;
+        };
+        let Ok(selector) = ::objects::Selector::parse(&selector) else {
+            return;
+        };
+        let pods = state.list::<Pod>(budget.metadata.namespace.as_deref());
+        let healthy = pods.iter().filter(|pod| {
+            selector.matches(pod.metadata.labels.as_ref())
+                && !meta::is_deleting(&pod.metadata)
+                && pods::is_ready(pod)
+        });
+        let left = healthy.count() as i32 - 1;
+        if left < least {
+            let text = format!("O4: an eviction leaves {left} healthy pods of {least}");
+            self.complain(write, &text);
+        }
     }
 
     /// O4: a node is never given more than it has.

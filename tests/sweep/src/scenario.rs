@@ -13,6 +13,8 @@ pub enum Part {
     Replication,
     /// `deployment`.
     Deployment,
+    /// `disruption`, both of its loops.
+    Disruption,
     /// `endpointslice`.
     EndpointSlice,
     /// `endpoints`.
@@ -47,6 +49,8 @@ pub enum Act {
     Delete(&'static str, &'static str),
     /// Deletes so many pods of this label `app`, the first ones by name.
     DeletePods(&'static str, usize),
+    /// Evicts the first ready pod of this label `app`, if its budgets let it go.
+    Evict(&'static str),
     /// Changes the first pod of this label `app` by a JSON merge patch.
     MergePod(&'static str, Value),
     /// A quota or webhook refuses to create objects of a kind.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod deployments;
+mod disruptions;
 mod replicasets;
 mod replication;
 mod services;
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Scenario> {
     let mut all = replicasets::all();
     all.extend(replication::all());
     all.extend(deployments::all());
+    all.extend(disruptions::all());
     all.extend(services::all());
     all.extend(cluster::all());
     all
