@@ -2,6 +2,8 @@
 //!
 //! Upstream: `apimachinery/pkg/apis/meta/v1/helpers.go` `LabelSelectorAsSelector` and `pkg/labels/selector.go`.
 
+mod text;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! One write.
 
 use crate::{Kind, Note, NoteType, Object, OnFailure, Reference};
+use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 use serde::Serialize;
@@ -123,6 +124,14 @@ impl Action {
         Self {
             subresource: "status",
             ..Self::new(object.reference(), Verb::Replace(object))
+        }
+    }
+
+    /// Put `scale` in the place of the scale of the object `on`; it carries the resourceVersion that was read.
+    pub fn replace_scale(on: Reference, scale: Scale) -> Self {
+        Self {
+            subresource: "scale",
+            ..Self::new(on, Verb::Replace(Object::new(scale)))
         }
     }
 

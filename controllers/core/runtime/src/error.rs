@@ -12,6 +12,8 @@ pub(crate) struct Refusal {
     pub(crate) cause: Cause,
     /// The server's message, or what went wrong on the way.
     pub(crate) message: String,
+    /// The code of the answer, where there was one.
+    pub(crate) code: Option<StatusCode>,
     /// The server asked to be left alone for this long (429, 503).
     pub(crate) retry_after: Option<Duration>,
     /// Whether the write may have been committed all the same: the answer was lost, or the server itself
@@ -25,6 +27,7 @@ impl Refusal {
         Self {
             cause: Cause::Transient,
             message: message.into(),
+            code: None,
             retry_after: None,
             ambiguous: true,
         }
@@ -45,6 +48,7 @@ impl Refusal {
         Self {
             cause,
             message,
+            code: Some(code),
             retry_after: overloaded.then(|| retry_after.unwrap_or(Duration::from_secs(1))),
             // 429 is said before anything is done; any other failure of the server may come after.
             ambiguous: code.is_server_error(),

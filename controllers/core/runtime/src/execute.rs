@@ -10,9 +10,7 @@ use crate::send::{self, Answer, Meta};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use objects::meta;
-use plan::{
-    Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Step, Verb,
-};
+use plan::{Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Step, Verb};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +62,9 @@ impl Executor {
         match &result {
             Ok(_) => action.note.iter().for_each(|note| self.note(note)),
             Err(failure) => {
-                if let Some(warning) = action.on_failure.as_ref().filter(|_| !failure.is_benign()) {
+                // Where somebody else wrote first, the next turn sees what, and nobody has to.
+                let tells = !failure.is_benign() && failure.cause != Cause::Conflict;
+                if let Some(warning) = action.on_failure.as_ref().filter(|_| tells) {
                     let message = format!("{}: {}", warning.message, failure.message);
                     self.note(&Note::warning(&warning.about, warning.reason, message));
                 }

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod plans;
 mod process;
 mod queue;
+mod reads;
 mod record;
 mod scale;
 mod send;
@@ -46,6 +47,7 @@ pub use clock::Clock;
 pub use controller::{Controller, Moment, Watches, controller_key};
 pub use execute::Executor;
 pub use queue::{Backoff, Queue};
+pub use reads::{ReadError, Reads};
 pub use scale::{ScaleError, Scales};
 pub use watched::Watched;
 
@@ -119,6 +121,11 @@ impl Runtime {
     /// The last plans of each object.
     pub fn plans(&self) -> &Plans {
         self.process.plans()
+    }
+
+    /// Asks for what no cache holds.
+    pub fn reads(&self) -> Reads {
+        Reads::new(self.process.clone())
     }
 
     /// Asks for scales, of kinds that no cache holds.

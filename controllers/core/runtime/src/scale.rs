@@ -7,7 +7,8 @@ use crate::send;
 use ahash::AHashMap;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
-use plan::Cause;
+use plan::{Cause, Kind};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,6 +59,21 @@ impl Scales {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Scale>, ScaleError> {
+        let found = self.find(api_version, kind, namespace, name).await?;
+        Ok(found.1)
+    }
+
+    /// The same, with what has to be known to write it.
+    ///
+    /// # Errors
+    /// As [`Scales::get`].
+    pub async fn find(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(Kind, Option<Scale>), ScaleError> {
         let which = (api_version.to_owned(), kind.to_owned());
         let plural = match self.known(&which) {
             Some(plural) => plural,
@@ -66,12 +82,12 @@ impl Scales {
         let root = root(api_version);
         let path = format!("{root}/namespaces/{namespace}/{plural}/{name}/scale");
         match send::read::<Scale>(&self.process, &path).await {
-            Ok(scale) => Ok(Some(scale)),
+            Ok(scale) => Ok((kind_of(&which, &plural), Some(scale))),
             Err(refusal) if refusal.cause == Cause::NotFound => {
                 // The object is not there, or the kind is not any more.
                 self.plurals().remove(&which);
-                self.discover(&which).await?;
-                Ok(None)
+                let plural = self.discover(&which).await?;
+                Ok((kind_of(&which, &plural), None))
             }
             Err(refusal) => Err(refusal.into()),
         }
@@ -107,6 +123,29 @@ impl From<Refusal> for ScaleError {
     }
 }
 
+/// A kind of which nobody knew when this was written. Its names live as long as the process; there are as
+/// many as kinds that scale.
+fn kind_of((api_version, kind): &Which, plural: &str) -> Kind {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    Kind {
+        group: lasting(group),
+        version: lasting(version),
+        kind: lasting(kind),
+        plural: lasting(plural),
+    }
+}
+
+fn lasting(text: &str) -> &'static str {
+    static TEXTS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = texts.get(text) {
+        return known;
+    }
+    let text: &'static str = text.to_owned().leak();
+    texts.insert(text);
+    text
+}
+
 /// `/apis/apps/v1`, or `/api/v1` for the core group.
 fn root(api_version: &str) -> String {
     match api_version.contains('/') {
@@ -117,14 +156,14 @@ fn root(api_version: &str) -> String {
 
 /// The plural of a kind whose objects have a scale.
 fn scalable(served: &[APIResource], api_version: &str, kind: &str) -> Result<String, ScaleError> {
-    let lasting = |message| ScaleError {
+    let refused = |message| ScaleError {
         message,
         transient: false,
     };
     let is_it = |resource: &&APIResource| resource.kind == kind && !resource.name.contains('/');
     let Some(resource) = served.iter().find(is_it) else {
         let message = format!("no matches for kind \"{kind}\" in version \"{api_version}\"");
-        return Err(lasting(message));
+        return Err(refused(message));
     };
     let scale = format!("{}/scale", resource.name);
     if served.iter().any(|r| r.name == scale && r.kind == "Scale") {
@@ -132,7 +171,7 @@ fn scalable(served: &[APIResource], api_version: &str, kind: &str) -> Result<Str
     }
     let group = api_version.split_once('/').map(|(group, _)| group);
     let name = group.map_or(resource.name.clone(), |g| format!("{}.{g}", resource.name));
-    Err(lasting(format!(
+    Err(refused(format!(
         "{name} does not implement the scale subresource"
     )))
 }

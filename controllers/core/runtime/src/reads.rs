@@ -1,0 +1,59 @@
+//! Questions to the API server that no cache answers: what other servers behind it tell, metrics for instance.
+
+use crate::error::Refusal;
+use crate::process::Process;
+use crate::send;
+use http::StatusCode;
+use plan::Cause;
+use serde::Deserialize;
+use std::fmt;
+use std::sync::Arc;
+
+/// Asks. Cheap to clone.
+#[derive(Clone)]
+pub struct Reads {
+    process: Arc<Process>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// What is wrong, in the server's words where it has some.
+    pub message: String,
+    /// The code of the answer, where there was one.
+    pub code: Option<StatusCode>,
+    /// Whether the thing, or the whole kind, is not there.
+    pub not_found: bool,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl Reads {
+    pub(crate) fn new(process: Arc<Process>) -> Self {
+        Self { process }
+    }
+
+    /// GETs `path` (with its query), and reads the answer as a `T`.
+    ///
+    /// # Errors
+    /// No answer within 30 s, another one than 2xx, or one that is no `T`.
+    pub async fn get<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, ReadError> {
+        Ok(send::read(&self.process, path).await?)
+    }
+}
+
+impl From<Refusal> for ReadError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code,
+            not_found: refusal.cause == Cause::NotFound,
+            message: refusal.message,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a process remembers of autoscalers between two looks. It may be forgotten: see [`crate::history`].
+
+use crate::history::{History, ScaleEvent};
+use crate::plan::{Decision, Rescale};
+use crate::world::World;
+use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use objects::{Selector, meta};
+use runtime::Key;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What is remembered, by autoscaler.
+#[derive(Default)]
+pub(crate) struct Memory {
+    known: Mutex<HashMap<Key, Known>>,
+}
+
+struct Known {
+    /// The incarnation.
+    uid: String,
+    recommendations: Vec<(Timestamp, i32)>,
+    events: Vec<ScaleEvent>,
+    /// What was to be done; whether it was shows in the replicas.
+    intent: Option<(Timestamp, Rescale)>,
+    /// Which pods it scales.
+    selector: Option<Selector>,
+}
+
+impl Memory {
+    /// What is known of the past of an autoscaler whose target has so many replicas now.
+    pub(crate) fn history(
+        &self,
+        hpa: &HorizontalPodAutoscaler,
+        replicas: i32,
+        now: Timestamp,
+    ) -> History {
+        let known = self.known();
+        let known = known.get(&Key::of(&hpa.metadata));
+        let Some(known) = known.filter(|known| known.uid == meta::uid(&hpa.metadata)) else {
+            return History::resumed(hpa, replicas, now);
+        };
+        let mut history = History {
+            recommendations: known.recommendations.clone(),
+            events: known.events.clone(),
+        };
+        if let Some((at, intent)) = &known.intent
+            && intent.from != replicas
+        {
+            let change = replicas.saturating_sub(intent.from);
+            history.events.push((*at, Some(change)));
+        }
+        if history.recommendations.is_empty() {
+            history.recommendations.push((now, replicas));
+        }
+        history
+    }
+
+    /// What was decided, and is about to be done.
+    pub(crate) fn decided(&self, world: &World, decision: &Decision) {
+        let Ok(target) = &world.target else {
+            return;
+        };
+        let mut history = target.history.clone();
+        if let Some(recommended) = decision.recommended {
+            history.recommendations.push((world.now(), recommended));
+        }
+        let windows = world.spec.behavior.iter();
+        let windows = windows.flat_map(|(up, down)| [up.window, down.window]);
+        let window = windows
+            .max()
+            .unwrap_or(world.options.downscale_stabilization);
+        let longest = world.spec.longest_period();
+        let history = history.since(world.now() - window, world.now() - longest);
+        let known = Known {
+            uid: world.owner.uid.clone(),
+            recommendations: history.recommendations,
+            events: history.events,
+            intent: decision.rescale.clone().map(|intent| (world.now(), intent)),
+            selector: target.selector.clone().ok(),
+        };
+        self.known().insert(Key::of(&world.hpa.metadata), known);
+    }
+
+    /// The autoscaler is gone.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.known().remove(key);
+    }
+
+    /// Which of the autoscalers `others` scale pods with these labels, as far as is known.
+    pub(crate) fn rivals(
+        &self,
+        others: &[Key],
+        labels: &[Option<&BTreeMap<String, String>>],
+    ) -> Vec<Key> {
+        let known = self.known();
+        let scales = |key: &&Key| {
+            let selector = known.get(*key).and_then(|known| known.selector.as_ref());
+            selector.is_some_and(|selector| labels.iter().any(|l| selector.matches(*l)))
+        };
+        others.iter().filter(scales).cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
