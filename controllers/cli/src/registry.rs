@@ -4,6 +4,7 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use hpa::HorizontalPodAutoscalerController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
@@ -49,6 +50,11 @@ const TABLE: &[Entry] = &[
         name: "replicationcontroller-controller",
         alias: "replicationcontroller",
         run: |rt, set| rt.run(ReplicationManager, set.workers),
+    },
+    Entry {
+        name: "horizontal-pod-autoscaler-controller",
+        alias: "horizontalpodautoscaling",
+        run: |rt, set| rt.run(HorizontalPodAutoscalerController::new(rt), set.workers),
     },
     Entry {
         name: "disruption-controller",

@@ -7,6 +7,7 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use hpa::HorizontalPodAutoscalerController;
 use kube::Client;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
@@ -21,6 +22,7 @@ const WORKERS: usize = 16;
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
     "disruption-controller",
+    "horizontal-pod-autoscaler-controller",
     "statefulset-controller",
     "replicaset-controller",
     "replicationcontroller-controller",
@@ -65,6 +67,7 @@ impl Actor {
                 let root_ca = plane.pki().ca_certificate().to_owned();
                 runtime.run(DeploymentController, WORKERS);
                 runtime.run(DisruptionController::new(runtime.scales()), WORKERS);
+                runtime.run(HorizontalPodAutoscalerController::new(&runtime), WORKERS);
                 runtime.run(StaleDisruptionController, WORKERS);
                 runtime.run(StatefulSetController, WORKERS);
                 runtime.run(ReplicaSetController, WORKERS);

@@ -113,6 +113,7 @@ fn crates_depend_on_nothing_but_what_the_design_allows() {
         ("deployment", LOOP),
         ("statefulset", LOOP),
         ("disruption", LOOP),
+        ("hpa", LOOP),
         ("endpointslice", LOOP),
         ("endpoints", LOOP),
         ("serviceaccount", LOOP),
