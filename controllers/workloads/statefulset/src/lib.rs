@@ -32,6 +32,8 @@
 mod identity;
 mod plan;
 mod status;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use plan::plan;

@@ -65,6 +65,3 @@ fn next_available(world: &World, settings: &Settings) -> Option<jiff::Timestamp>
         .filter_map(|pod| pod::available_at(pod, min_ready))
         .min()
 }
-
-#[cfg(test)]
-mod tests;

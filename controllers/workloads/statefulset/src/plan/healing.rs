@@ -41,8 +41,11 @@ pub(super) fn broken_at(pod: &Pod) -> Option<Timestamp> {
     begun(pod)?.saturating_add(patience).ok()
 }
 
-/// A pod that has lost its readiness lost it after it was begun.
+/// A pod that has lost its readiness lost it after it was begun. While it is pending not all of it has ever run.
 fn was_ready(pod: &Pod) -> bool {
+    if pod::phase(pod) == "Pending" {
+        return false;
+    }
     let since = pod::condition(pod, "Ready").and_then(|ready| ready.last_transition_time.as_ref());
     let limit = begun(pod).and_then(|begun| begun.saturating_add(AT_ONCE).ok());
     match (since, limit) {
