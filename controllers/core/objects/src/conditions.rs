@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::{
     DaemonSetCondition, DeploymentCondition, ReplicaSetCondition, StatefulSetCondition,
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerCondition;
+use k8s_openapi::api::batch::v1::JobCondition;
 use k8s_openapi::api::core::v1::{NodeCondition, PodCondition, ReplicationControllerCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self, Time};
 
@@ -46,6 +47,7 @@ macro_rules! conditions {
 conditions!(
     DaemonSetCondition,
     DeploymentCondition,
+    JobCondition,
     HorizontalPodAutoscalerCondition,
     NodeCondition,
     PodCondition,
