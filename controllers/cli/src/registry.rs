@@ -1,5 +1,6 @@
 //! The table of controllers: adding one is a line here.
 
+use daemonset::DaemonSetController;
 use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
@@ -35,6 +36,11 @@ const TABLE: &[Entry] = &[
         name: "deployment-controller",
         alias: "deployment",
         run: |rt, set| rt.run(DeploymentController, set.workers),
+    },
+    Entry {
+        name: "daemonset-controller",
+        alias: "daemonset",
+        run: |rt, set| rt.run(DaemonSetController::default(), set.workers),
     },
     Entry {
         name: "statefulset-controller",

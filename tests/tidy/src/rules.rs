@@ -111,6 +111,7 @@ fn crates_depend_on_nothing_but_what_the_design_allows() {
         ("runtime", &["objects", "plan"]),
         ("replicaset", LOOP),
         ("deployment", LOOP),
+        ("daemonset", LOOP),
         ("statefulset", LOOP),
         ("disruption", LOOP),
         ("hpa", LOOP),
