@@ -3,6 +3,7 @@
 use anyhow::Result;
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
+use daemonset::DaemonSetController;
 use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
@@ -21,6 +22,7 @@ const WORKERS: usize = 16;
 /// with pears (garbage collection).
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
+    "daemonset-controller",
     "disruption-controller",
     "horizontal-pod-autoscaler-controller",
     "statefulset-controller",
@@ -66,6 +68,7 @@ impl Actor {
             Self::Corten => {
                 let root_ca = plane.pki().ca_certificate().to_owned();
                 runtime.run(DeploymentController, WORKERS);
+                runtime.run(DaemonSetController::default(), WORKERS);
                 runtime.run(DisruptionController::new(runtime.scales()), WORKERS);
                 runtime.run(HorizontalPodAutoscalerController::new(&runtime), WORKERS);
                 runtime.run(StaleDisruptionController, WORKERS);
