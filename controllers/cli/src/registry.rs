@@ -5,11 +5,13 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use job::JobController;
 use hpa::HorizontalPodAutoscalerController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use ttlafterfinished::TtlAfterFinishedController;
 use statefulset::StatefulSetController;
 
 /// A controller that can be run.
@@ -69,6 +71,16 @@ const TABLE: &[Entry] = &[
             rt.run(DisruptionController::new(rt.scales()), set.workers);
             rt.run(StaleDisruptionController, set.workers);
         },
+    },
+    Entry {
+        name: "job-controller",
+        alias: "job",
+        run: |rt, set| rt.run(JobController::default(), set.workers),
+    },
+    Entry {
+        name: "ttl-after-finished-controller",
+        alias: "ttl-after-finished",
+        run: |rt, set| rt.run(TtlAfterFinishedController, set.workers),
     },
     Entry {
         name: "endpointslice-controller",

@@ -9,10 +9,12 @@ use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use hpa::HorizontalPodAutoscalerController;
+use job::JobController;
 use kube::Client;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use ttlafterfinished::TtlAfterFinishedController;
 use statefulset::StatefulSetController;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ const CONTROLLERS: &[&str] = &[
     "horizontal-pod-autoscaler-controller",
     "statefulset-controller",
     "replicaset-controller",
+    "job-controller",
+    "ttl-after-finished-controller",
     "replicationcontroller-controller",
     "endpointslice-controller",
     "endpoints-controller",
@@ -74,6 +78,8 @@ impl Actor {
                 runtime.run(StaleDisruptionController, WORKERS);
                 runtime.run(StatefulSetController, WORKERS);
                 runtime.run(ReplicaSetController, WORKERS);
+                runtime.run(JobController::default(), WORKERS);
+                runtime.run(TtlAfterFinishedController, WORKERS);
                 runtime.run(ReplicationManager, WORKERS);
                 runtime.run(EndpointSliceController::default(), WORKERS);
                 runtime.run(EndpointsController::default(), WORKERS);

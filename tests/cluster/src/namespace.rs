@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     Event, Namespace as NamespaceObject, Pod, Service, ServiceAccount,
 };
@@ -255,6 +256,13 @@ impl Namespace {
         drop(
             self.api::<ReplicaSet>()
                 .delete_collection(&delete, &list)
+                .await,
+        );
+        // Deleted as kubectl does; by default their pods would be orphaned, which needs a garbage collector.
+        let background = DeleteParams::background().grace_period(0);
+        drop(
+            self.api::<Job>()
+                .delete_collection(&background, &list)
                 .await,
         );
         drop(self.api::<Pod>().delete_collection(&delete, &list).await);
