@@ -28,7 +28,7 @@ mod namespace;
 
 pub use actor::{Actor, actor};
 pub use eventually::{PATIENCE, eventually};
-pub use failure::{Failure, Outcome};
+pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Namespace, with_namespace};
 
 use anyhow::{Context, Result, anyhow};
