@@ -27,6 +27,8 @@ mod memory;
 mod plan;
 mod sense;
 mod status;
+#[cfg(test)]
+mod tests;
 pub mod world;
 
 pub use world::{Options, World};
