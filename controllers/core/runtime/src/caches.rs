@@ -7,6 +7,7 @@ use crate::informer;
 use crate::process::Process;
 use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
+use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::meta;
 use plan::Kind;
@@ -399,7 +400,12 @@ pub(crate) trait AnyCache: Any + Send + Sync {
     fn has_seen(&self, version: u64, lists_begun: u64) -> bool;
     /// The incarnation is not there, or is marked as being deleted.
     fn is_going(&self, key: &Key, uid: &str) -> bool;
+    /// Calls `listener` with the metadata before and after at each change, and at once for what is there.
+    fn listen_meta(&self, listener: MetaListener);
 }
+
+/// Looks at a change of the metadata of an object.
+pub type MetaListener = Box<dyn Fn(Option<&ObjectMeta>, Option<&ObjectMeta>) + Send + Sync>;
 
 impl<K: Watched> AnyCache for Cache<K> {
     fn is_synced(&self) -> bool {
@@ -420,6 +426,13 @@ impl<K: Watched> AnyCache for Cache<K> {
             let held = held.metadata();
             held.uid.as_deref() != Some(uid) || meta::is_deleting(held)
         })
+    }
+
+    fn listen_meta(&self, listener: MetaListener) {
+        self.listen(Box::new(move |change| {
+            let old = change.old.as_deref().map(Metadata::metadata);
+            listener(old, change.new.as_deref().map(Metadata::metadata));
+        }));
     }
 }
 
@@ -501,6 +514,24 @@ impl Caches {
                 start(&self.0.process);
             }
         }
+    }
+
+    /// True once [`Caches::start`] was called: all controllers have said by then what they watch.
+    pub fn are_started(&self) -> bool {
+        self.0.started.load(Ordering::Acquire)
+    }
+
+    /// Calls `listener` at each change of the metadata of an object of this group and plural, and at once for what is
+    /// already there, if this process watches such objects. Gives their kind as they are watched.
+    pub fn listen_meta(&self, group: &str, plural: &str, listener: MetaListener) -> Option<Kind> {
+        let caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = caches.iter();
+        let (kind, entry) =
+            entries.find(|(kind, _)| kind.group == group && kind.plural == plural)?;
+        let (kind, cache) = (*kind, entry.cache.clone());
+        drop(caches);
+        cache.listen_meta(listener);
+        Some(kind)
     }
 
     /// The kinds whose first list is not in yet.

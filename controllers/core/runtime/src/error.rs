@@ -14,6 +14,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The code of the answer, where there was one.
     pub(crate) code: Option<StatusCode>,
+    /// The object that the answer says it is about.
+    pub(crate) about: Option<String>,
     /// The server asked to be left alone for this long (429, 503).
     pub(crate) retry_after: Option<Duration>,
     /// Whether the write may have been committed all the same: the answer was lost, or the server itself
@@ -28,6 +30,7 @@ impl Refusal {
             cause: Cause::Transient,
             message: message.into(),
             code: None,
+            about: None,
             retry_after: None,
             ambiguous: true,
         }
@@ -49,6 +52,7 @@ impl Refusal {
             cause,
             message,
             code: Some(code),
+            about: status.details.and_then(|details| details.name),
             retry_after: overloaded.then(|| retry_after.unwrap_or(Duration::from_secs(1))),
             // 429 is said before anything is done; any other failure of the server may come after.
             ambiguous: code.is_server_error(),

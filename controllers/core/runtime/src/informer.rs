@@ -5,7 +5,7 @@
 
 use crate::caches::Cache;
 use crate::process::Process;
-use crate::watch::{Error, Said, Source};
+use crate::watch::{Error, Readable, Said, Source};
 use crate::watched::Watched;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use std::any::TypeId;
@@ -16,20 +16,78 @@ use tokio::time::Instant;
 /// After this many errors in a row the watch is begun anew, with a list.
 const PATIENCE: u32 = 4;
 
+/// Where what a watch says goes.
+pub(crate) trait Sink: Sync {
+    /// What it takes.
+    type Item: Readable;
+
+    /// A list is asked for.
+    fn begin_list(&self) {}
+
+    /// A list that is complete: what is not in it is gone.
+    fn finish_list(&self, listed: Vec<Self::Item>);
+
+    /// An object is new or has changed.
+    fn apply(&self, object: Self::Item);
+
+    /// An object is gone; this was its last state.
+    fn remove(&self, object: &Self::Item);
+
+    /// All up to this version has been said.
+    fn reach(&self, version: &str) {
+        let _ = version;
+    }
+
+    /// The resourceVersion of an object.
+    fn version(object: &Self::Item) -> Option<&String>;
+}
+
+impl<K: Watched> Sink for Cache<K> {
+    type Item = K;
+
+    fn begin_list(&self) {
+        Cache::begin_list(self);
+    }
+
+    fn finish_list(&self, listed: Vec<K>) {
+        Cache::finish_list(self, listed);
+    }
+
+    fn apply(&self, object: K) {
+        Cache::apply(self, object);
+    }
+
+    fn remove(&self, object: &K) {
+        Cache::remove(self, object);
+    }
+
+    fn reach(&self, version: &str) {
+        Cache::reach(self, version);
+    }
+
+    fn version(object: &K) -> Option<&String> {
+        object.metadata().resource_version.as_ref()
+    }
+}
+
 pub(crate) fn spawn<K: Watched>(process: &Arc<Process>, cache: Arc<Cache<K>>) {
     let name = format!("watch {}", <K as Resource>::KIND);
     let this = process.clone();
     process.spawn(name, async move {
+        let source = Source::<K>::new(this.client().clone(), namespace::<K>(&this));
         loop {
-            follow(&this, &cache).await;
+            follow(&this, <K as Resource>::KIND, &source, &*cache).await;
         }
     });
 }
 
 /// Lists, and follows the changes until it has to list anew.
-async fn follow<K: Watched>(process: &Process, cache: &Cache<K>) {
-    let kind = <K as Resource>::KIND;
-    let source = Source::<K>::new(process.client().clone(), namespace::<K>(process));
+pub(crate) async fn follow<S: Sink>(
+    process: &Process,
+    kind: &str,
+    source: &Source<S::Item>,
+    cache: &S,
+) {
     let mut errors = 0;
     let mut version = loop {
         cache.begin_list();
@@ -43,7 +101,7 @@ async fn follow<K: Watched>(process: &Process, cache: &Cache<K>) {
     };
     errors = 0;
     loop {
-        let Err(error) = changes(&source, cache, &mut version, &mut errors).await else {
+        let Err(error) = changes(source, cache, &mut version, &mut errors).await else {
             continue;
         };
         wait(process, kind, &error, &mut errors).await;
@@ -54,9 +112,9 @@ async fn follow<K: Watched>(process: &Process, cache: &Cache<K>) {
 }
 
 /// One watch from `version` to its end; `version` goes with it, so that the next goes on from there.
-async fn changes<K: Watched>(
-    source: &Source<K>,
-    cache: &Cache<K>,
+async fn changes<S: Sink>(
+    source: &Source<S::Item>,
+    cache: &S,
     version: &mut String,
     errors: &mut u32,
 ) -> Result<(), Error> {
@@ -66,11 +124,11 @@ async fn changes<K: Watched>(
     while let Some(said) = changes.next().await? {
         match said {
             Said::Put(object) => {
-                goes_on(version, &object);
+                goes_on::<S>(version, &object);
                 cache.apply(object);
             }
             Said::Gone(object) => {
-                goes_on(version, &object);
+                goes_on::<S>(version, &object);
                 cache.remove(&object);
             }
             Said::Upto(reached) => {
@@ -89,8 +147,8 @@ async fn changes<K: Watched>(
     }
 }
 
-fn goes_on<K: Watched>(version: &mut String, object: &K) {
-    if let Some(reached) = &object.metadata().resource_version {
+fn goes_on<S: Sink>(version: &mut String, object: &S::Item) {
+    if let Some(reached) = S::version(object) {
         version.clone_from(reached);
     }
 }

@@ -29,6 +29,7 @@ pub mod lease;
 mod ledger;
 mod limit;
 pub mod log;
+pub mod meta;
 pub mod metrics;
 pub mod plans;
 mod process;
@@ -42,7 +43,7 @@ mod trim;
 mod watch;
 mod watched;
 
-pub use caches::{Cache, Caches, Change, IndexFn, Key};
+pub use caches::{Cache, Caches, Change, IndexFn, Key, MetaListener};
 pub use clock::Clock;
 pub use controller::{Controller, Moment, Watches, controller_key};
 pub use execute::Executor;

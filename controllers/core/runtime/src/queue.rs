@@ -7,6 +7,7 @@ use crate::metrics::QueueMetrics;
 use ahash::{AHashMap, AHashSet};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -36,39 +37,52 @@ impl Backoff {
 }
 
 /// A de-duplicating queue of keys. Clones are the same queue.
-#[derive(Clone)]
-pub struct Queue(Arc<Inner>);
+pub struct Queue<K = Key>(Arc<Inner<K>>);
 
-struct Inner {
-    state: Mutex<State>,
+impl<K> Clone for Queue<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Inner<K> {
+    state: Mutex<State<K>>,
     wake: Notify,
     backoff: Backoff,
     metrics: QueueMetrics,
 }
 
-#[derive(Default)]
-struct State {
+struct State<K> {
     /// Keys that can be worked on, in order. Each of them is in `dirty`.
-    ready: VecDeque<Key>,
+    ready: VecDeque<K>,
     /// Keys that are to be worked on, with the time since when.
-    dirty: AHashMap<Key, Instant>,
+    dirty: AHashMap<K, Instant>,
     /// Keys that a worker holds, with the time since when. A dirty one among them is not in `ready`.
-    working: AHashMap<Key, Instant>,
+    working: AHashMap<K, Instant>,
     /// Keys to be added later; `due` holds the earliest time of each, older entries in the heap are void.
-    later: BinaryHeap<Reverse<(Instant, Key)>>,
-    due: AHashMap<Key, Instant>,
+    later: BinaryHeap<Reverse<(Instant, K)>>,
+    due: AHashMap<K, Instant>,
     /// Keys that must not run again before this time.
-    paused: AHashMap<Key, Instant>,
-    failures: AHashMap<Key, u32>,
+    paused: AHashMap<K, Instant>,
+    failures: AHashMap<K, u32>,
     /// Pauses to forget.
     swept: usize,
 }
 
-impl Queue {
+impl<K: Clone + Eq + Ord + Hash> Queue<K> {
     /// An empty queue.
     pub fn new(backoff: Backoff, metrics: QueueMetrics) -> Self {
         Self(Arc::new(Inner {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                ready: VecDeque::new(),
+                dirty: AHashMap::new(),
+                working: AHashMap::new(),
+                later: BinaryHeap::new(),
+                due: AHashMap::new(),
+                paused: AHashMap::new(),
+                failures: AHashMap::new(),
+                swept: 0,
+            }),
             wake: Notify::new(),
             backoff,
             metrics,
@@ -76,7 +90,7 @@ impl Queue {
     }
 
     /// The key is to be worked on.
-    pub fn add(&self, key: Key) {
+    pub fn add(&self, key: K) {
         let now = Instant::now();
         let mut state = self.state();
         if state.dirty.contains_key(&key) {
@@ -92,7 +106,7 @@ impl Queue {
     }
 
     /// The key is to be worked on after `delay`, if nothing adds it before.
-    pub fn add_after(&self, key: Key, delay: Duration) {
+    pub fn add_after(&self, key: K, delay: Duration) {
         if delay.is_zero() {
             return self.add(key);
         }
@@ -101,7 +115,7 @@ impl Queue {
     }
 
     /// The key failed: it comes again after its back-off. Returns the wait.
-    pub fn retry(&self, key: Key) -> Duration {
+    pub fn retry(&self, key: K) -> Duration {
         self.0.metrics.retried();
         let delay = {
             let mut state = self.state();
@@ -115,17 +129,17 @@ impl Queue {
     }
 
     /// The key succeeded: its back-off starts anew.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &K) {
         self.state().failures.remove(key);
     }
 
     /// How often the key failed in a row.
-    pub fn failures(&self, key: &Key) -> u32 {
+    pub fn failures(&self, key: &K) -> u32 {
         self.state().failures.get(key).copied().unwrap_or_default()
     }
 
     /// The next key to work on. It must be given back with [`Queue::done`].
-    pub async fn next(&self) -> Key {
+    pub async fn next(&self) -> K {
         loop {
             let woken = self.0.wake.notified();
             let due = {
@@ -157,7 +171,7 @@ impl Queue {
     }
 
     /// The key has been worked on; it does not run again for `pause`.
-    pub fn done(&self, key: &Key, pause: Duration) {
+    pub fn done(&self, key: &K, pause: Duration) {
         let now = Instant::now();
         let mut state = self.state();
         if let Some(since) = state.working.remove(key) {
@@ -184,7 +198,7 @@ impl Queue {
         state.dirty.is_empty() && state.working.is_empty() && state.due.is_empty()
     }
 
-    fn ready(&self, state: &mut State, key: Key, now: Instant) {
+    fn ready(&self, state: &mut State<K>, key: K, now: Instant) {
         self.0.metrics.added();
         state.due.remove(&key);
         state.dirty.insert(key.clone(), now);
@@ -195,7 +209,7 @@ impl Queue {
         }
     }
 
-    fn later(&self, state: &mut State, key: Key, at: Instant) {
+    fn later(&self, state: &mut State<K>, key: K, at: Instant) {
         if state.due.get(&key).is_some_and(|due| *due <= at) {
             return;
         }
@@ -204,7 +218,7 @@ impl Queue {
         self.0.wake.notify_one();
     }
 
-    fn promote(&self, state: &mut State, now: Instant) {
+    fn promote(&self, state: &mut State<K>, now: Instant) {
         while let Some(Reverse((at, _))) = state.later.peek()
             && *at <= now
         {
@@ -220,19 +234,19 @@ impl Queue {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<K>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<K: Clone + Eq + Hash> State<K> {
     /// Forgets pauses that are over, now and then, so that keys of objects long gone do not stay.
     fn sweep(&mut self, now: Instant) {
         self.swept += 1;
         if self.swept > self.paused.len().max(64) {
             self.swept = 0;
             self.paused.retain(|_, until| *until > now);
-            let keep: AHashSet<Key> = self.due.keys().chain(self.dirty.keys()).cloned().collect();
+            let keep: AHashSet<K> = self.due.keys().chain(self.dirty.keys()).cloned().collect();
             self.failures.retain(|key, _| keep.contains(key));
         }
     }

@@ -39,6 +39,22 @@ impl Reads {
         Self { process }
     }
 
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// GETs `path` in the form `accept`, a media type, and reads the answer as a `T`.
+    ///
+    /// # Errors
+    /// As [`Reads::get`].
+    pub async fn get_as<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        accept: &'static str,
+    ) -> Result<T, ReadError> {
+        Ok(send::read_as(&self.process, path, accept).await?)
+    }
+
     /// GETs `path` (with its query), and reads the answer as a `T`.
     ///
     /// # Errors

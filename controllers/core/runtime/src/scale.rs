@@ -8,7 +8,6 @@ use ahash::AHashMap;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
 use plan::{Cause, Kind};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -123,27 +122,9 @@ impl From<Refusal> for ScaleError {
     }
 }
 
-/// A kind of which nobody knew when this was written. Its names live as long as the process; there are as
-/// many as kinds that scale.
 fn kind_of((api_version, kind): &Which, plural: &str) -> Kind {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    Kind {
-        group: lasting(group),
-        version: lasting(version),
-        kind: lasting(kind),
-        plural: lasting(plural),
-    }
-}
-
-fn lasting(text: &str) -> &'static str {
-    static TEXTS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = texts.get(text) {
-        return known;
-    }
-    let text: &'static str = text.to_owned().leak();
-    texts.insert(text);
-    text
+    crate::meta::kind(group, version, kind, plural)
 }
 
 /// `/apis/apps/v1`, or `/api/v1` for the core group.

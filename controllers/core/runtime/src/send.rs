@@ -82,7 +82,8 @@ pub(crate) async fn write(
         Method::DELETE => path,
         _ => format!("{path}?fieldManager={component}{force}"),
     };
-    let answer = request(process, method, &uri, content_type, body).await?;
+    let types = (content_type, METADATA_ONLY);
+    let answer = request(process, method, &uri, types, body).await?;
     let answer: Answer = serde_json::from_slice(&answer).unwrap_or_default();
     Ok(answer.metadata)
 }
@@ -92,7 +93,16 @@ pub(crate) async fn read<T: for<'de> Deserialize<'de>>(
     process: &Process,
     path: &str,
 ) -> Result<T, Refusal> {
-    let answer = request(process, Method::GET, path, "", Vec::new()).await?;
+    read_as(process, path, "").await
+}
+
+/// The same, with the media type of the answer; the client's if it is empty.
+pub(crate) async fn read_as<T: for<'de> Deserialize<'de>>(
+    process: &Process,
+    path: &str,
+    accept: &'static str,
+) -> Result<T, Refusal> {
+    let answer = request(process, Method::GET, path, ("", accept), Vec::new()).await?;
     serde_json::from_slice(&answer).map_err(|error| Refusal::unanswered(format!("{path}: {error}")))
 }
 
@@ -100,13 +110,15 @@ async fn request(
     process: &Process,
     method: Method,
     uri: &str,
-    content_type: &str,
+    (content_type, accept): (&str, &str),
     body: Vec<u8>,
 ) -> Result<Bytes, Refusal> {
     let mut builder = Request::builder().method(method).uri(uri);
     if !content_type.is_empty() {
         builder = builder.header(header::CONTENT_TYPE, content_type);
-        builder = builder.header(header::ACCEPT, METADATA_ONLY);
+    }
+    if !accept.is_empty() {
+        builder = builder.header(header::ACCEPT, accept);
     }
     let request = builder
         .body(Body::from(body))

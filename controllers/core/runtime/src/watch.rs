@@ -8,6 +8,7 @@ use crate::trim::Trimmed;
 use crate::watched::Watched;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::TryFutureExt;
+use http::{HeaderValue, header};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
@@ -52,6 +53,24 @@ impl Error {
     }
 }
 
+/// What can be read from a list and a watch.
+pub trait Readable: Sized + Send + Sync + 'static {
+    /// The media type to ask for a list in; the client's if none.
+    #[doc(hidden)]
+    const LIST: Option<&'static str> = None;
+    /// The media type to ask for each object of a watch in.
+    #[doc(hidden)]
+    const OBJECT: Option<&'static str> = None;
+
+    /// Reads a page of a list.
+    #[doc(hidden)]
+    fn page(text: &str) -> serde_json::Result<Page<Self>>;
+
+    /// Reads a line of a watch.
+    #[doc(hidden)]
+    fn said(text: &str) -> serde_json::Result<Said<Self>>;
+}
+
 /// Where the objects of one kind are read.
 pub(crate) struct Source<K> {
     client: Client,
@@ -81,7 +100,13 @@ pub enum Said<K> {
 impl<K: Watched> Source<K> {
     /// The objects of one namespace, or all.
     pub(crate) fn new(client: Client, namespace: Option<&str>) -> Self {
-        let path = <K as kube::Resource>::url_path(&(), namespace);
+        Self::at(client, <K as kube::Resource>::url_path(&(), namespace))
+    }
+}
+
+impl<K: Readable> Source<K> {
+    /// The objects of the collection `path`.
+    pub(crate) fn at(client: Client, path: String) -> Self {
         let kind = PhantomData;
         Self { client, path, kind }
     }
@@ -94,7 +119,7 @@ impl<K: Watched> Source<K> {
             let request = Request::new(&self.path).list(&params);
             let request = request.map_err(kube::Error::BuildRequest)?;
             let text = in_time(async {
-                let mut body = open(&self.client, request).await?;
+                let mut body = open(&self.client, asking(request, K::LIST)).await?;
                 body.rest().await
             })
             .await?;
@@ -114,7 +139,7 @@ impl<K: Watched> Source<K> {
         let params = WatchParams::default().timeout(SILENCE);
         let request = Request::new(&self.path).watch(&params, version);
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let lines = in_time(open(&self.client, request)).await?;
+        let lines = in_time(open(&self.client, asking(request, K::OBJECT))).await?;
         let kind = PhantomData;
         Ok(Changes { lines, kind })
     }
@@ -126,7 +151,7 @@ pub(crate) struct Changes<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Watched> Changes<K> {
+impl<K: Readable> Changes<K> {
     /// The next thing that is said; None when the watch has come to its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Said<K>>, Error> {
         loop {
@@ -155,6 +180,18 @@ struct PageMeta {
     resource_version: String,
     #[serde(rename = "continue")]
     next: Option<String>,
+}
+
+/// The request for an answer in this form.
+fn asking(
+    mut request: http::Request<Vec<u8>>,
+    form: Option<&'static str>,
+) -> http::Request<Vec<u8>> {
+    if let Some(form) = form {
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(form));
+    }
+    request
 }
 
 /// The answer to a request that was granted.

@@ -4,7 +4,7 @@
 //! crate that watches it: that halves the programs and the time that it takes to build them. A kind that no one
 //! watches is not linked.
 
-use crate::watch::{Page, Said};
+use crate::watch::{Page, Readable, Said};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 use serde::Serialize;
@@ -12,28 +12,21 @@ use std::fmt;
 
 /// A kind that can be watched. Adding one is a line at the end of `runtime/src/watched.rs`.
 pub trait Watched:
-    kube::Resource<DynamicType = ()>
+    Readable
+    + kube::Resource<DynamicType = ()>
     + Resource
     + Metadata<Ty = ObjectMeta>
     + Clone
     + fmt::Debug
     + Serialize
-    + Send
-    + Sync
-    + 'static
 {
-    /// Reads a page of a list.
-    #[doc(hidden)]
-    fn page(text: &str) -> serde_json::Result<Page<Self>>;
-
-    /// Reads a line of a watch.
-    #[doc(hidden)]
-    fn said(text: &str) -> serde_json::Result<Said<Self>>;
 }
 
 macro_rules! watched {
     ($($group:ident::$version:ident::{$($kind:ident),*};)*) => {$($(
-        impl Watched for k8s_openapi::api::$group::$version::$kind {
+        impl Watched for k8s_openapi::api::$group::$version::$kind {}
+
+        impl Readable for k8s_openapi::api::$group::$version::$kind {
             fn page(text: &str) -> serde_json::Result<Page<Self>> {
                 serde_json::from_str(text)
             }

@@ -1,0 +1,175 @@
+//! Objects of which only the metadata is looked at, of kinds that are known when the program runs: all there are,
+//! custom ones too. The server sends no more of them than that.
+
+use crate::Runtime;
+use crate::informer::{self, Sink};
+use crate::process::Process;
+use crate::reads::{ReadError, Reads};
+use crate::send;
+use crate::watch::{Page, Readable, Said, Source};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use plan::{Cause, Kind};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const OBJECT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
+/// What the garbage collector and its like look at in an object.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// The incarnation.
+    pub uid: String,
+    /// Empty for cluster-scoped objects.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// Its version.
+    pub resource_version: String,
+    /// Set when it is being deleted.
+    pub deletion_timestamp: Option<String>,
+    /// Who has something to do before it is gone.
+    pub finalizers: Vec<String>,
+    /// Whose it is.
+    pub owner_references: Vec<OwnerReference>,
+}
+
+/// An object of which only the metadata is read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Partial {
+    metadata: Meta,
+}
+
+impl Readable for Partial {
+    const LIST: Option<&'static str> = Some(LIST);
+    const OBJECT: Option<&'static str> = Some(OBJECT);
+
+    fn page(text: &str) -> serde_json::Result<Page<Self>> {
+        serde_json::from_str(text)
+    }
+
+    fn said(text: &str) -> serde_json::Result<Said<Self>> {
+        serde_json::from_str(text)
+    }
+}
+
+/// What a watch of metadata tells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// All objects that there are: what is not among them is gone.
+    All(Vec<Meta>),
+    /// An object as it is now.
+    Put(Meta),
+    /// An object that is gone, as it was last.
+    Gone(Meta),
+}
+
+/// A watch that ends when this is dropped.
+#[derive(Debug)]
+pub struct MetaWatch {
+    _ends: DropGuard,
+}
+
+struct Ear<F>(F);
+
+impl<F: Fn(Told) + Send + Sync> Sink for Ear<F> {
+    type Item = Partial;
+
+    fn finish_list(&self, listed: Vec<Partial>) {
+        (self.0)(Told::All(listed.into_iter().map(|o| o.metadata).collect()));
+    }
+
+    fn apply(&self, object: Partial) {
+        (self.0)(Told::Put(object.metadata));
+    }
+
+    fn remove(&self, object: &Partial) {
+        (self.0)(Told::Gone(object.metadata.clone()));
+    }
+
+    fn version(object: &Partial) -> Option<&String> {
+        Some(&object.metadata.resource_version)
+    }
+}
+
+impl Runtime {
+    /// Watches the metadata of all objects of a kind, cluster-wide or, where the process looks at one namespace only
+    /// and the kind is `namespaced`, there. `tell` is called in the watch's task: it must be quick.
+    pub fn watch_meta(
+        &self,
+        kind: Kind,
+        namespaced: bool,
+        tell: impl Fn(Told) + Send + Sync + 'static,
+    ) -> MetaWatch {
+        let process = self.process.clone();
+        let ends = CancellationToken::new();
+        let token = ends.clone();
+        self.spawn(format!("watch {} (metadata)", kind.kind), async move {
+            let (source, ear) = (source(&process, kind, namespaced), Ear(tell));
+            let forever = async {
+                loop {
+                    informer::follow(&process, kind.kind, &source, &ear).await;
+                }
+            };
+            token.run_until_cancelled(forever).await;
+        });
+        let _ends = ends.drop_guard();
+        MetaWatch { _ends }
+    }
+}
+
+fn source(process: &Process, kind: Kind, namespaced: bool) -> Source<Partial> {
+    let namespace = process.namespace().filter(|_| namespaced);
+    let path = kind.path(namespace.unwrap_or_default());
+    Source::at(process.client().clone(), path)
+}
+
+impl Reads {
+    /// The metadata of the object `name` of this kind, from etcd and not from a cache. `None` when the API server says
+    /// of this very object that it is not there. That the kind is not served, or by nobody at the moment, is an error:
+    /// it says nothing about the object.
+    ///
+    /// # Errors
+    /// No answer, or one that says nothing about the object.
+    pub async fn meta(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Meta>, ReadError> {
+        let path = format!("{}/{name}", kind.path(namespace));
+        match send::read_as::<Partial>(self.process(), &path, OBJECT).await {
+            Ok(object) => Ok(Some(object.metadata)),
+            Err(refusal) if refusal.cause == Cause::NotFound => match &refusal.about {
+                Some(about) if about == name => Ok(None),
+                _ => Err(ReadError::from(refusal)),
+            },
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
+/// A kind of which nobody knew when this was written. Its names live as long as the process: there are as many as
+/// kinds.
+pub fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Kind {
+    Kind {
+        group: lasting(group),
+        version: lasting(version),
+        kind: lasting(kind),
+        plural: lasting(plural),
+    }
+}
+
+fn lasting(text: &str) -> &'static str {
+    static TEXTS: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = texts.get(text) {
+        return known;
+    }
+    let text: &'static str = text.to_owned().leak();
+    texts.insert(text);
+    text
+}
