@@ -5,8 +5,14 @@
 //! `pkg/controller/endpoint/endpoints_controller.go`.
 
 mod pace;
+mod slices;
+mod subsets;
 
 pub use pace::Pace;
+pub use slices::{
+    Identity, MANAGED_BY_LABEL, PortKey, SERVICE_NAME_LABEL, identity, port_key, same_beyond_hints,
+};
+pub use subsets::{repack_subsets, same_subsets};
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,6 +25,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::{Selector, meta};
 
+/// On Endpoints that leaders are elected with: they have no Service and need none.
+pub const LEADER_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
 /// On Endpoints and EndpointSlices of Services without a cluster IP, with an empty value.
 pub const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 /// When the change happened that the last write of an Endpoints or EndpointSlice made known: an RFC 3339 time.
@@ -50,7 +58,8 @@ impl Family {
         }
     }
 
-    fn of(ip: IpAddr) -> Self {
+    /// The family of an address in its canonical form.
+    pub fn of(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
@@ -259,7 +268,7 @@ fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
 }
 
 /// Go's `ParseIPSloppy`: also IPv4 with leading zeros, and IPv4 in the clothes of IPv6.
-fn parse_ip(text: &str) -> Option<IpAddr> {
+pub fn parse_ip(text: &str) -> Option<IpAddr> {
     let strict = text.parse::<IpAddr>().ok();
     let ip = strict.or_else(|| {
         let parts = text.split('.').map(|part| part.parse().ok());

@@ -20,7 +20,7 @@ mod plan;
 
 use ::plan::{Action, Plan};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
-use objects::endpoint::{self, Pace};
+use objects::endpoint::{self, LEADER_ANNOTATION, Pace};
 use objects::meta;
 use runtime::{Caches, Change, Controller, Key, Moment, Queue, Watches};
 use std::collections::HashMap;
@@ -35,9 +35,6 @@ pub const MANAGED_BY: &str = "endpoint-controller";
 pub const WRITE_GAP: Duration = Duration::from_millis(500);
 /// The most addresses that an Endpoints object holds.
 pub const MAX_ADDRESSES: usize = 1000;
-
-/// On Endpoints that leaders are elected with: they have no Service and need none.
-const LEADER_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
 
 /// The controller. It remembers only when the Endpoints of each Service changed last.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The Endpoints that a Service should have.
 
-mod subsets;
+mod truncate;
 
 use crate::{MANAGED_BY, MANAGED_BY_LABEL, Selecting, World};
 use ::plan::{Action, Plan, Reference};
@@ -9,11 +9,13 @@ use k8s_openapi::api::core::v1::{
     EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use objects::endpoint::{self, HEADLESS_LABEL, TRIGGER_TIME_ANNOTATION};
+use objects::endpoint::{
+    self, HEADLESS_LABEL, TRIGGER_TIME_ANNOTATION, repack_subsets, same_subsets,
+};
 use objects::meta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use subsets::{repack, same, truncate};
+use truncate::truncate;
 
 const OVER_CAPACITY_ANNOTATION: &str = "endpoints.kubernetes.io/over-capacity";
 const TRUNCATED: &str = "truncated";
@@ -34,7 +36,7 @@ fn endpoints(world: &Selecting) -> Plan {
     let mut plan = Plan::none();
     let service = &*world.service;
     let old = world.endpoints.as_deref();
-    let mut wanted = repack(
+    let mut wanted = repack_subsets(
         world
             .pods
             .iter()
@@ -50,7 +52,8 @@ fn endpoints(world: &Selecting) -> Plan {
         let marked = meta::annotation(&old.metadata, OVER_CAPACITY_ANNOTATION);
         let right = old.metadata.labels.as_ref() == Some(&labels)
             && marked == truncated.then_some(TRUNCATED)
-            && (same(&current, &wanted) || same(&repack(current.clone()), &wanted));
+            && (same_subsets(&current, &wanted)
+                || same_subsets(&repack_subsets(current.clone()), &wanted));
         if right || meta::is_deleting(&old.metadata) {
             return plan;
         }

@@ -19,6 +19,7 @@
 
 mod plan;
 
+pub use objects::endpoint::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 pub use plan::topology::Shares;
 
 use ::plan::Plan;
@@ -35,10 +36,6 @@ use std::time::Duration;
 
 /// The value of [`MANAGED_BY_LABEL`] on the slices of this controller.
 pub const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
-/// Which program a slice belongs to.
-pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
-/// Which Service a slice belongs to.
-pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 /// The least time between two rounds of writes for one Service.
 pub const WRITE_GAP: Duration = Duration::from_millis(100);
 /// The most endpoints that a slice may hold; the API server's limit is 1000.

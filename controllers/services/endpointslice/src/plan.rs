@@ -7,12 +7,11 @@ pub(crate) mod topology;
 
 use crate::{MANAGED_BY, MANAGED_BY_LABEL, Routing, SERVICE_NAME_LABEL, Selecting, World};
 use ::plan::{Action, Note, NoteType, Plan, Reference};
-use desired::PortKey;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::{EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use objects::endpoint::{self, Family, HEADLESS_LABEL, TRIGGER_TIME_ANNOTATION};
+use objects::endpoint::{self, Family, HEADLESS_LABEL, PortKey, TRIGGER_TIME_ANNOTATION};
 use objects::{meta, names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,7 +84,7 @@ fn family_drafts(world: &Selecting, family: Family) -> Drafts {
             continue;
         }
         if is_owned(slice, service) {
-            let key = desired::port_key(slice.ports.as_deref().unwrap_or_default());
+            let key = endpoint::port_key(slice.ports.as_deref().unwrap_or_default());
             existing.entry(key).or_default().push(slice);
         } else {
             // Of an earlier Service of this name, and so for the garbage collector: it must not answer for this one.

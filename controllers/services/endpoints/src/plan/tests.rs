@@ -200,7 +200,7 @@ fn subsets_are_packed_by_what_their_pods_offer() {
 #[test]
 fn one_address_on_two_subsets_is_not_ready_if_one_says_so() {
     let subset = |ready: bool| pod_subsets(&pod(1, ready), &usual()).remove(0);
-    let packed = repack(vec![subset(true), subset(false), subset(true)]);
+    let packed = repack_subsets(vec![subset(true), subset(false), subset(true)]);
     assert_eq!(packed.len(), 1);
     assert!(packed[0].addresses.is_none());
     assert_eq!(packed[0].not_ready_addresses.as_ref().unwrap().len(), 1);
@@ -409,7 +409,7 @@ proptest! {
 
     #[test]
     fn packing_what_is_packed_changes_nothing(pods in some_pods()) {
-        let packed = repack(pods.iter().flat_map(|pod| pod_subsets(pod, &usual())).collect());
-        prop_assert_eq!(repack(packed.clone()), packed);
+        let packed = repack_subsets(pods.iter().flat_map(|pod| pod_subsets(pod, &usual())).collect());
+        prop_assert_eq!(repack_subsets(packed.clone()), packed);
     }
 }

@@ -5,7 +5,7 @@ use crate::plan::topology;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort};
-use objects::endpoint::{self, Family};
+use objects::endpoint::{self, Family, Identity, PortKey, identity, port_key};
 use std::collections::BTreeMap;
 
 /// Pods that resolve the Service's ports to the same numbers. Only they may share slices.
@@ -22,14 +22,6 @@ pub(crate) struct Wanted {
     /// When the pod became as ready as it is.
     pub(crate) since: Option<Timestamp>,
 }
-
-/// Two lists of ports are the same group when these are equal: order does not matter, and what the API server fills
-/// in is filled in.
-pub(crate) type PortKey = Vec<(String, String, Option<i32>, Option<String>)>;
-
-/// What makes an endpoint the same one after its condition changed (`endpointset.go hashEndpoint`): addresses, host
-/// name, and the pod's namespace and name.
-pub(crate) type Identity = (Vec<String>, String, String, String);
 
 /// The endpoints of one family.
 pub(crate) fn groups(world: &Selecting, family: Family) -> BTreeMap<PortKey, Group> {
@@ -101,31 +93,4 @@ fn ports(pod: &Pod, service: &Service) -> Vec<EndpointPort> {
         })
     });
     ports.collect()
-}
-
-pub(crate) fn port_key(ports: &[EndpointPort]) -> PortKey {
-    let keys = ports.iter().map(|port| {
-        (
-            port.name.clone().unwrap_or_default(),
-            port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
-            port.port,
-            port.app_protocol.clone(),
-        )
-    });
-    let mut key: PortKey = keys.collect();
-    key.sort();
-    key
-}
-
-pub(crate) fn identity(endpoint: &Endpoint) -> Identity {
-    let mut addresses = endpoint.addresses.clone();
-    addresses.sort();
-    let target = endpoint.target_ref.as_ref();
-    let part = |part: Option<&String>| part.cloned().unwrap_or_default();
-    (
-        addresses,
-        part(endpoint.hostname.as_ref()),
-        part(target.and_then(|target| target.namespace.as_ref())),
-        part(target.and_then(|target| target.name.as_ref())),
-    )
 }

@@ -2,9 +2,10 @@
 //! and new ones go where something changes anyway.
 
 use crate::Selecting;
-use crate::plan::desired::{Identity, Wanted, identity};
+use crate::plan::desired::Wanted;
 use crate::plan::{Drafts, count, earlier, labels};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
+use objects::endpoint::{Identity, identity, same_beyond_hints};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,21 +123,6 @@ fn with(
         address_type: old.address_type.clone(),
         ports: old.ports.clone(),
     }
-}
-
-/// `controller_utils.go EndpointsEqualBeyondHash`; hints are judged by whoever sets them.
-fn same_beyond_hints(old: &Endpoint, new: &Endpoint) -> bool {
-    let target = |endpoint: &Endpoint| {
-        let mut target = endpoint.target_ref.clone();
-        if let Some(target) = &mut target {
-            target.resource_version = None;
-        }
-        target
-    };
-    old.node_name == new.node_name
-        && old.zone == new.zone
-        && old.conditions == new.conditions
-        && target(old) == target(new)
 }
 
 fn serving(endpoint: &Endpoint) -> Option<bool> {

@@ -1,10 +1,10 @@
 //! The canonical form of subsets: each set of addresses once, with all the ports that it offers.
 //!
-//! Upstream: `pkg/api/v1/endpoints/util.go`, and `endpoints_controller.go truncateEndpoints`.
+//! Upstream: `pkg/api/v1/endpoints/util.go`.
 
-use crate::MAX_ADDRESSES;
-use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset};
 use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset};
 
 /// What tells two addresses apart: the IP, and the pod's UID (pods on the host's network share an IP).
 type AddressKey = (String, String);
@@ -14,7 +14,7 @@ type PortKey = Option<(Option<String>, String, i32, Option<String>)>;
 /// Turns subsets upside down and back: addresses with the same ports, and the same readiness on them, share a subset
 /// (`RepackSubsets`). An address that is named twice is not ready if one says so. Sorted: subsets by their ports,
 /// ports by name, addresses by IP and UID.
-pub(crate) fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
+pub fn repack_subsets(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
     let mut addresses: BTreeMap<AddressKey, EndpointAddress> = BTreeMap::new();
     let mut by_port: BTreeMap<PortKey, BTreeMap<AddressKey, bool>> = BTreeMap::new();
     for subset in subsets {
@@ -68,7 +68,7 @@ pub(crate) fn repack(subsets: Vec<EndpointSubset>) -> Vec<EndpointSubset> {
 }
 
 /// Whether two lists of subsets say the same, whatever version of the pods they were made from.
-pub(crate) fn same(a: &[EndpointSubset], b: &[EndpointSubset]) -> bool {
+pub fn same_subsets(a: &[EndpointSubset], b: &[EndpointSubset]) -> bool {
     fn addresses(list: Option<&Vec<EndpointAddress>>) -> Vec<EndpointAddress> {
         let mut list = list.cloned().unwrap_or_default();
         for address in &mut list {
@@ -90,45 +90,6 @@ pub(crate) fn same(a: &[EndpointSubset], b: &[EndpointSubset]) -> bool {
             && ports(a) == ports(b)
     };
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-}
-
-/// Leaves [`MAX_ADDRESSES`] over, ready ones first, each subset with its share of the rest; says whether some had to
-/// go (`truncateEndpoints`). What is left of a subset are its first addresses: the same ones next time.
-pub(crate) fn truncate(subsets: &mut Vec<EndpointSubset>) -> bool {
-    let len = |list: &Option<Vec<EndpointAddress>>| list.as_ref().map_or(0, Vec::len);
-    let ready: usize = subsets.iter().map(|subset| len(&subset.addresses)).sum();
-    let others: usize = subsets
-        .iter()
-        .map(|subset| len(&subset.not_ready_addresses))
-        .sum();
-    if ready + others <= MAX_ADDRESSES {
-        return false;
-    }
-    let cut_ready = ready > MAX_ADDRESSES;
-    let (room, total) = if cut_ready {
-        (MAX_ADDRESSES, ready)
-    } else {
-        (MAX_ADDRESSES - ready, others)
-    };
-    let mut left = room;
-    for subset in &mut *subsets {
-        if cut_ready {
-            subset.not_ready_addresses = None;
-        }
-        let cut = if cut_ready {
-            &mut subset.addresses
-        } else {
-            &mut subset.not_ready_addresses
-        };
-        let share = (len(cut) * room).div_ceil(total).min(left);
-        if let Some(list) = cut {
-            list.truncate(share);
-        }
-        left -= len(cut);
-        cut.take_if(|list| list.is_empty());
-    }
-    subsets.retain(|subset| subset.addresses.is_some() || subset.not_ready_addresses.is_some());
-    true
 }
 
 fn address_key(address: &EndpointAddress) -> AddressKey {
