@@ -5,6 +5,7 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use endpointslicemirroring::MirroringController;
 use job::JobController;
 use hpa::HorizontalPodAutoscalerController;
 use replicaset::{ReplicaSetController, ReplicationManager};
@@ -86,6 +87,11 @@ const TABLE: &[Entry] = &[
         name: "endpointslice-controller",
         alias: "endpointslice",
         run: |rt, set| rt.run(EndpointSliceController::default(), set.workers),
+    },
+    Entry {
+        name: "endpointslice-mirroring-controller",
+        alias: "endpointslicemirroring",
+        run: |rt, set| rt.run(MirroringController::default(), set.workers),
     },
     Entry {
         name: "endpoints-controller",

@@ -8,6 +8,7 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use endpointslicemirroring::MirroringController;
 use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use kube::Client;
@@ -33,6 +34,7 @@ const CONTROLLERS: &[&str] = &[
     "ttl-after-finished-controller",
     "replicationcontroller-controller",
     "endpointslice-controller",
+    "endpointslice-mirroring-controller",
     "endpoints-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
@@ -83,6 +85,7 @@ impl Actor {
                 runtime.run(ReplicationManager, WORKERS);
                 runtime.run(EndpointSliceController::default(), WORKERS);
                 runtime.run(EndpointsController::default(), WORKERS);
+                runtime.run(MirroringController::default(), WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();

@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod deployment;
+mod disruption;
 mod endpoints;
 mod manifest;
+mod mirroring;
 mod nodes;
 mod replicaset;
 mod replication;

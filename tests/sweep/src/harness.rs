@@ -10,6 +10,7 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use endpointslicemirroring::MirroringController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use replicaset::{ReplicaSetController, ReplicationManager};
@@ -268,6 +269,7 @@ impl World<'_> {
                 }
                 Part::EndpointSlice => runtime.run(EndpointSliceController::default(), 2),
                 Part::Endpoints => runtime.run(EndpointsController::default(), 2),
+                Part::Mirroring => runtime.run(MirroringController::default(), 2),
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
                 Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
                 Part::Scheduler => {

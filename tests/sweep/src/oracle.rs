@@ -118,7 +118,7 @@ impl Seen {
             Part::Disruption => {
                 matches!(write.kind, "PodDisruptionBudget" | "Pod") && write.subresource == "status"
             }
-            Part::EndpointSlice => write.kind == "EndpointSlice",
+            Part::EndpointSlice | Part::Mirroring => write.kind == "EndpointSlice",
             Part::Endpoints => write.kind == "Endpoints",
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,

@@ -19,6 +19,8 @@ pub enum Part {
     EndpointSlice,
     /// `endpoints`.
     Endpoints,
+    /// `endpointslicemirroring`.
+    Mirroring,
     /// `serviceaccount`.
     ServiceAccount,
     /// `serviceaccount`, the publisher of certificates.

@@ -3,6 +3,7 @@
 mod cluster;
 mod deployments;
 mod disruptions;
+mod mirrors;
 mod replicasets;
 mod replication;
 mod services;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(deployments::all());
     all.extend(disruptions::all());
     all.extend(services::all());
+    all.extend(mirrors::all());
     all.extend(cluster::all());
     all
 }
