@@ -101,6 +101,12 @@ pub(crate) fn run_scheduler(runtime: &Runtime, scheduler_name: String) {
     scheduler::Scheduler::new(runtime, options).run();
 }
 
+/// Serves what hollow nodes and their pods use, behind an API server on this machine.
+pub(crate) fn run_metrics(runtime: &Runtime, options: kubelet::Options) {
+    let server = kubelet::metrics::serve::Server::new(runtime, options.profiles);
+    runtime.spawn("metrics", server.run());
+}
+
 /// Runs hollow nodes.
 pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) {
     let agent = kubelet::Agent::new(runtime, options);

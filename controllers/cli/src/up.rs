@@ -69,6 +69,7 @@ async fn embedded(up: &Up, manifests: &[Manifest]) -> anyhow::Result<ExitCode> {
     };
     let root_ca = Some(plane.pki().ca_certificate().to_owned());
     let cluster = Cluster::begin(&plane.admin_config(), up, root_ca).await?;
+    parts::run_metrics(&cluster.runtime, up.hollow.options(up.nodes)?);
     let outcome = async {
         cluster.ready(up.nodes as usize).await?;
         cluster.apply(manifests).await?;

@@ -12,6 +12,7 @@ use endpointslicemirroring::MirroringController;
 use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use kube::Client;
+use kubelet::metrics::serve::Server;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
@@ -104,6 +105,8 @@ impl Actor {
             count: nodes,
             ..kubelet::Options::default()
         };
+        let metrics = Server::new(&runtime, options.profiles.clone());
+        runtime.spawn("metrics", metrics.run());
         runtime.spawn("nodes", kubelet::Agent::new(&runtime, options).run());
         runtime.start().await;
         Ok(Acting {

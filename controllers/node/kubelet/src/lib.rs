@@ -26,6 +26,7 @@ pub mod agent;
 pub mod hollow;
 pub mod image;
 pub mod ip;
+pub mod metrics;
 pub mod node;
 mod options;
 pub mod plan;

@@ -10,6 +10,10 @@
 //! Init containers end at once with code 0 and sidecars run for ever unless something is said of them by
 //! name. A value that cannot be read counts as not said.
 
+mod usage;
+
+pub use usage::Usage;
+
 use crate::image;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use objects::meta;
@@ -71,6 +75,12 @@ pub struct Profile {
     pub fail_image: Option<bool>,
     /// False: the container runs and is never ready.
     pub ready: Option<bool>,
+    /// The CPU that each container uses, a quantity.
+    pub cpu: Option<String>,
+    /// The CPU that all running pods of one controller use together, a quantity.
+    pub cpu_shared: Option<String>,
+    /// The memory that each container uses, a quantity.
+    pub memory: Option<String>,
     /// What one container does otherwise.
     pub containers: BTreeMap<String, Profile>,
 }
