@@ -11,7 +11,9 @@ use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
+use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::{Clock, Options, Runtime};
@@ -22,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use ttlafterfinished::TtlAfterFinishedController;
 
 /// Who the controllers under test are to the server.
 pub const ACTOR: &str = "controllers";
@@ -263,6 +266,8 @@ impl World<'_> {
                 Part::ReplicaSet => runtime.run(ReplicaSetController, 2),
                 Part::Replication => runtime.run(ReplicationManager, 2),
                 Part::Deployment => runtime.run(DeploymentController, 2),
+                Part::Job => runtime.run(JobController::default(), 2),
+                Part::TtlAfterFinished => runtime.run(TtlAfterFinishedController, 2),
                 Part::Disruption => {
                     runtime.run(DisruptionController::new(runtime.scales()), 2);
                     runtime.run(StaleDisruptionController, 2);
@@ -341,6 +346,10 @@ impl World<'_> {
             Act::Create(object) => objects::create(sim, object),
             Act::Merge(kind, name, patch) => objects::patch(sim, kind, name, patch),
             Act::Delete(kind, name) => objects::delete(sim, kind, name),
+            Act::DeleteJob(name) => {
+                let policy = json!({ "propagationPolicy": "Background" });
+                sim.delete_with::<Job>("default", name, &policy);
+            }
             Act::DeletePods(app, count) => {
                 for name in self.pods(app).iter().take(*count) {
                     sim.delete::<Pod>("default", name);

@@ -2,6 +2,7 @@
 
 use json::merge;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, Pod, ReplicationController, Service, ServiceAccount,
 };
@@ -109,6 +110,7 @@ by_kind! {
     "Deployment" => Deployment, "default";
     "ReplicaSet" => ReplicaSet, "default";
     "ReplicationController" => ReplicationController, "default";
+    "Job" => Job, "default";
     "Pod" => Pod, "default";
     "Service" => Service, "default";
     "EndpointSlice" => EndpointSlice, "default";

@@ -1,5 +1,7 @@
 //! What must hold after each write, and what a run is compared by.
 
+mod jobs;
+
 use crate::scenario::{Bounds, Part};
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +10,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use jobs::Jobs;
 use sim::{Sim, State, Verb, Write};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +32,7 @@ struct Seen {
     wanted: HashMap<String, Vec<(Timestamp, usize)>>,
     /// The workloads that have had enough available pods since they were last disturbed by others.
     reached: HashSet<String>,
+    jobs: Jobs,
     violations: Vec<String>,
     writes: u64,
     last: Option<Timestamp>,
@@ -43,6 +47,7 @@ impl Oracle {
             bounds,
             wanted: HashMap::new(),
             reached: HashSet::new(),
+            jobs: Jobs::default(),
             violations: Vec::new(),
             writes: 0,
             last: None,
@@ -87,6 +92,10 @@ impl Seen {
         if write.subresource == "eviction" && write.kind == "PodDisruptionBudget" {
             self.evicted(state, write);
         }
+        let ours = write.actor.as_ref() == self.actor;
+        for wrong in self.jobs.write(state, write, ours) {
+            self.complain(write, &wrong);
+        }
         match write.kind {
             "Deployment" | "ReplicaSet" | "ReplicationController" if !write.gone => {
                 self.resized(write)
@@ -119,6 +128,11 @@ impl Seen {
                 matches!(write.kind, "PodDisruptionBudget" | "Pod") && write.subresource == "status"
             }
             Part::EndpointSlice | Part::Mirroring => write.kind == "EndpointSlice",
+            Part::Job => matches!(
+                (write.kind, write.subresource),
+                ("Pod", "") | ("Job", "status")
+            ),
+            Part::TtlAfterFinished => write.kind == "Job" && write.verb == Verb::Delete,
             Part::Endpoints => write.kind == "Endpoints",
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,

@@ -13,6 +13,10 @@ pub enum Part {
     Replication,
     /// `deployment`.
     Deployment,
+    /// `job`.
+    Job,
+    /// `ttlafterfinished`.
+    TtlAfterFinished,
     /// `disruption`, both of its loops.
     Disruption,
     /// `endpointslice`.
@@ -49,6 +53,8 @@ pub enum Act {
     Merge(&'static str, &'static str, Value),
     /// Deletes an object.
     Delete(&'static str, &'static str),
+    /// Deletes a Job of this name, and its pods afterwards, as `kubectl delete` does.
+    DeleteJob(&'static str),
     /// Deletes so many pods of this label `app`, the first ones by name.
     DeletePods(&'static str, usize),
     /// Evicts the first ready pod of this label `app`, if its budgets let it go.

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod deployments;
+mod jobs;
 mod disruptions;
 mod mirrors;
 mod replicasets;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Scenario> {
     let mut all = replicasets::all();
     all.extend(replication::all());
     all.extend(deployments::all());
+    all.extend(jobs::all());
     all.extend(disruptions::all());
     all.extend(services::all());
     all.extend(mirrors::all());

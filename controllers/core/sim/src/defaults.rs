@@ -54,7 +54,8 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
                 or(spec, "completions", json!(1));
             }
             or(spec, "parallelism", json!(1));
-            or(spec, "backoffLimit", json!(6));
+            let per_index = spec.contains_key("backoffLimitPerIndex");
+            or(spec, "backoffLimit", json!(if per_index { i32::MAX } else { 6 }));
             or(spec, "completionMode", json!("NonIndexed"));
             or(spec, "suspend", json!(false));
             or(spec, "manualSelector", json!(false));
