@@ -87,7 +87,7 @@ impl Cycle {
         if let Some(node) = pod::node_name(pod) {
             self.dequeue(uid);
             if self.cluster.is_known(pod) {
-                return;
+                return self.cluster.renew(pod);
             }
             let events = self
                 .cluster

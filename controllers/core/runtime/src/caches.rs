@@ -5,6 +5,7 @@
 
 use crate::informer;
 use crate::process::Process;
+use crate::trim::fit;
 use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::Metadata;
@@ -282,7 +283,8 @@ impl<K: Watched> Cache<K> {
         self.put_any(object, false);
     }
 
-    fn put_any(&self, object: K, trusted: bool) {
+    fn put_any(&self, mut object: K, trusted: bool) {
+        fit(&mut object);
         let key = Key::of(object.metadata());
         let new = Arc::new(object);
         let old = {

@@ -115,8 +115,8 @@ impl Executor {
             return Ok(());
         };
         let holds = match confirmed.iter().find(|(asked, _)| *asked == confirm) {
-            Some((_, cell)) => *cell.get_or_init(|| self.holds(confirm)).await,
-            None => self.holds(confirm).await,
+            Some((_, cell)) => *cell.get_or_init(|| Box::pin(self.holds(confirm))).await,
+            None => Box::pin(self.holds(confirm)).await,
         };
         if holds {
             return Ok(());
@@ -146,7 +146,8 @@ impl Executor {
         loop {
             tries += 1;
             let permit = self.process.limit().acquire().await;
-            let answer = send::write(&self.process, self.component, action).await;
+            // In a box that is made now: thousands may be waiting for their permit, and this is most of their size.
+            let answer = Box::pin(send::write(&self.process, self.component, action)).await;
             let refusal = match answer {
                 Ok(meta) => {
                     permit.succeeded();
@@ -161,7 +162,7 @@ impl Executor {
                 }
             }
             drop(permit);
-            return self.settle(action, refusal).await;
+            return Box::pin(self.settle(action, refusal)).await;
         }
     }
 
