@@ -74,6 +74,3 @@ fn claims(world: &World) -> Vec<Action> {
     let release = release.map(|on| Action::release(on, &world.me.uid));
     adopt.chain(release).collect()
 }
-
-#[cfg(test)]
-mod tests;
