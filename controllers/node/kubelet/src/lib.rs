@@ -31,6 +31,7 @@ pub mod node;
 mod options;
 pub mod plan;
 pub mod profile;
+pub mod script;
 pub mod status;
 pub mod worker;
 
