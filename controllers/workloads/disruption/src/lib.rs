@@ -232,16 +232,16 @@ fn pod_changed(change: &Change<Pod>, queue: &Queue, caches: &Caches) {
     fn view(pod: &Pod) -> impl PartialEq {
         let owner = meta::controller_of(&pod.metadata).map(|owner| &owner.uid);
         let going = meta::is_deleting(&pod.metadata);
-        (&pod.metadata.uid, going, pod::is_ready(pod), owner)
-    }
-    let (old, new) = (change.old.as_deref(), change.new.as_deref());
-    let labels = |pod: Option<&Pod>| pod.and_then(|pod| pod.metadata.labels.clone());
-    let relabelled = labels(old) != labels(new);
-    if !relabelled && old.map(view) == new.map(view) {
-        return;
+        let labels = pod.metadata.labels.as_ref();
+        (&pod.metadata.uid, labels, going, pod::is_ready(pod), owner)
     }
     let namespace = meta::namespace(&change.latest().metadata);
-    for budget in caches.of::<PodDisruptionBudget>().in_namespace(namespace) {
+    let budgets = caches.of::<PodDisruptionBudget>().in_namespace(namespace);
+    let (old, new) = (change.old.as_deref(), change.new.as_deref());
+    if budgets.is_empty() || old.map(view) == new.map(view) {
+        return;
+    }
+    for budget in budgets {
         if let Ok(Some(selector)) = selector(&budget)
             && change.metas().any(|m| selector.matches(m.labels.as_ref()))
         {
