@@ -15,3 +15,4 @@ mod replication;
 mod rollout;
 mod scheduler;
 mod serviceaccount;
+mod statefulset;

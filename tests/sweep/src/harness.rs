@@ -20,6 +20,7 @@ use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
 use sim::{Effect, Fault, Lost, Moment, Sim, Upset, Write};
+use statefulset::StatefulSetController;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -266,6 +267,7 @@ impl World<'_> {
                 Part::ReplicaSet => runtime.run(ReplicaSetController, 2),
                 Part::Replication => runtime.run(ReplicationManager, 2),
                 Part::Deployment => runtime.run(DeploymentController, 2),
+                Part::StatefulSet => runtime.run(StatefulSetController, 2),
                 Part::Job => runtime.run(JobController::default(), 2),
                 Part::TtlAfterFinished => runtime.run(TtlAfterFinishedController, 2),
                 Part::Disruption => {

@@ -1,10 +1,11 @@
 //! The kinds that scenarios are made of, by name.
 
 use json::merge;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, Pod, ReplicationController, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
+    Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -112,6 +113,9 @@ by_kind! {
     "ReplicationController" => ReplicationController, "default";
     "Job" => Job, "default";
     "Pod" => Pod, "default";
+    "StatefulSet" => StatefulSet, "default";
+    "ControllerRevision" => ControllerRevision, "default";
+    "PersistentVolumeClaim" => PersistentVolumeClaim, "default";
     "Service" => Service, "default";
     "EndpointSlice" => EndpointSlice, "default";
     "Endpoints" => Endpoints, "default";

@@ -1,16 +1,18 @@
 //! What must hold after each write, and what a run is compared by.
 
 mod jobs;
+mod ordinals;
 
 use crate::scenario::{Bounds, Part};
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
+use jobs::Jobs;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use jobs::Jobs;
+use ordinals::Ordinals;
 use sim::{Sim, State, Verb, Write};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +30,7 @@ struct Seen {
     actor: &'static str,
     parts: &'static [Part],
     bounds: Bounds,
+    ordinals: Ordinals,
     /// By workload (UID of the Deployment, or of a ReplicaSet without one): the sizes wanted, and since when.
     wanted: HashMap<String, Vec<(Timestamp, usize)>>,
     /// The workloads that have had enough available pods since they were last disturbed by others.
@@ -45,6 +48,7 @@ impl Oracle {
             actor,
             parts,
             bounds,
+            ordinals: Ordinals::default(),
             wanted: HashMap::new(),
             reached: HashSet::new(),
             jobs: Jobs::default(),
@@ -96,6 +100,10 @@ impl Seen {
         for wrong in self.jobs.write(state, write, ours) {
             self.complain(write, &wrong);
         }
+        let ours = write.actor.as_ref() == self.actor;
+        for wrong in self.ordinals.write(state, write, ours) {
+            self.complain(write, &wrong);
+        }
         match write.kind {
             "Deployment" | "ReplicaSet" | "ReplicationController" if !write.gone => {
                 self.resized(write)
@@ -120,6 +128,13 @@ impl Seen {
                 (write.kind, write.subresource),
                 ("Pod", "") | ("ReplicationController", "status")
             ),
+            Part::StatefulSet => {
+                matches!(
+                    (write.kind, write.subresource),
+                    ("Pod" | "PersistentVolumeClaim" | "ControllerRevision", "")
+                        | ("StatefulSet", "status")
+                ) && !(write.kind == "PersistentVolumeClaim" && write.verb == Verb::Delete)
+            }
             Part::Deployment => matches!(
                 (write.kind, write.subresource),
                 ("ReplicaSet", "") | ("Deployment", "" | "status")

@@ -13,6 +13,8 @@ pub enum Part {
     Replication,
     /// `deployment`.
     Deployment,
+    /// `statefulset`.
+    StatefulSet,
     /// `job`.
     Job,
     /// `ttlafterfinished`.

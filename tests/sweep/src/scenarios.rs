@@ -2,12 +2,13 @@
 
 mod cluster;
 mod deployments;
-mod jobs;
 mod disruptions;
+mod jobs;
 mod mirrors;
 mod replicasets;
 mod replication;
 mod services;
+mod statefulsets;
 
 use crate::scenario::Scenario;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(jobs::all());
     all.extend(disruptions::all());
     all.extend(services::all());
+    all.extend(statefulsets::all());
     all.extend(mirrors::all());
     all.extend(cluster::all());
     all

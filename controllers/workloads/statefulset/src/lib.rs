@@ -24,7 +24,7 @@
 //! - A changed `volumeClaimTemplates` of a set that was made again with the same pods does not stop its updates.
 //! - A claim that is in the way wakes the set when it is gone; upstream waits for something else to happen.
 //! - A pod that fails within two seconds of its creation is not made again at once (compare kubernetes#72593).
-//! - `status.currentRevision` follows under `OnDelete` too (kubernetes#136833), and foreign conditions survive.
+//! - `status.currentRevision` follows under `OnDelete` too (kubernetes#73492), and foreign conditions survive.
 //!
 //! Semantics: upstream `pkg/controller/statefulset`. Start reading at [`plan`]; what it is decided from is [`World`].
 #![forbid(unsafe_code)]

@@ -3,7 +3,7 @@
 //! Upstream: `getStatefulSetRevisions`, `truncateHistory` in `stateful_set_control.go`.
 
 use crate::world::{Settings, World};
-use ::plan::{Action, PatchType, Reference};
+use ::plan::{Action, Confirm, PatchType, Reference};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -87,7 +87,10 @@ impl Revisions {
             }
             Todo::Create(data) => {
                 let revision = self.object(world, data.clone());
-                Some(Action::create(revision).because("new template"))
+                // A set that is gone without our knowing would get pods that are collected at once, again and again.
+                let is_there = Confirm::Alive(world.owner.clone());
+                let create = Action::create(revision).confirming(is_there);
+                Some(create.because("new template"))
             }
         }
     }

@@ -22,7 +22,7 @@ fn a_new_template_is_a_new_revision_and_comes_before_the_pods() {
     assert_eq!(
         case.planned(),
         [
-            "create controllerrevision/<v1> (new template)",
+            "create controllerrevision/<v1> if statefulset/web is alive (new template)",
             "create pod/web-0"
         ]
     );

@@ -34,7 +34,7 @@ fn a_rollout_that_is_complete_makes_its_revision_the_current_one() {
         let case = case.revision("v2", 2, json!({})).wants("v2", "v1");
         reported(&case.ready(0..2, "v2")).unwrap()
     };
-    // Upstream leaves the last one behind (kubernetes#136833).
+    // Upstream leaves the last one behind (kubernetes#73492).
     for strategy in [
         json!({}),
         json!({ "type": "OnDelete", "rollingUpdate": null }),
