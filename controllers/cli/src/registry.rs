@@ -1,19 +1,20 @@
 //! The table of controllers: adding one is a line here.
 
+use cronjob::CronJobController;
 use daemonset::DaemonSetController;
 use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
-use job::JobController;
 use hpa::HorizontalPodAutoscalerController;
+use job::JobController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
-use ttlafterfinished::TtlAfterFinishedController;
 use statefulset::StatefulSetController;
+use ttlafterfinished::TtlAfterFinishedController;
 
 /// A controller that can be run.
 pub(crate) struct Entry {
@@ -79,6 +80,11 @@ const TABLE: &[Entry] = &[
         run: |rt, set| rt.run(JobController::default(), set.workers),
     },
     Entry {
+        name: "cronjob-controller",
+        alias: "cronjob",
+        run: |rt, set| rt.run(CronJobController::new(rt.reads()), set.workers),
+    },
+    Entry {
         name: "ttl-after-finished-controller",
         alias: "ttl-after-finished",
         run: |rt, set| rt.run(TtlAfterFinishedController, set.workers),
@@ -97,6 +103,11 @@ const TABLE: &[Entry] = &[
         name: "endpoints-controller",
         alias: "endpoint",
         run: |rt, set| rt.run(EndpointsController::default(), set.workers),
+    },
+    Entry {
+        name: "garbage-collector-controller",
+        alias: "garbagecollector",
+        run: |rt, set| garbagecollector::run(rt, set.workers),
     },
     Entry {
         name: "serviceaccount-controller",
