@@ -88,7 +88,16 @@ fn runs(state: &State, count: usize) -> bool {
     ours.count() >= count
 }
 
+/// Those that between them reach every kind of write; all with `SWEEP_FULL`.
 pub(super) fn all() -> Vec<Scenario> {
+    let mut all = few();
+    if std::env::var_os("SWEEP_FULL").is_some() {
+        all.extend(more());
+    }
+    all
+}
+
+fn few() -> Vec<Scenario> {
     let mut orphan = pod("pi-1", "pi");
     orphan["metadata"]["annotations"] = annotations("3s", "0");
     vec![
@@ -112,104 +121,17 @@ pub(super) fn all() -> Vec<Scenario> {
             )
         },
         Scenario {
-            end: |sim| ended(sim, "Complete", 2, 2),
-            ..scenario(
-                "job fails twice",
-                vec![job("1s", "1,1,0", json!({ "completions": 2 }))],
-                vec![],
-            )
-        },
-        Scenario {
-            end: |sim| ended(sim, "Failed", 0, 3),
-            ..scenario(
-                "job gives up",
-                vec![job(
-                    "1s",
-                    "1",
-                    json!({ "completions": 5, "parallelism": 3, "backoffLimit": 1 }),
-                )],
-                vec![],
-            )
-        },
-        Scenario {
-            // Index 1 fails twice, which is once too often.
-            end: |sim| {
-                let status = status(sim);
-                ended(sim, "Failed", 2, 3)
-                    && status.completed_indexes.as_deref() == Some("0,2")
-                    && status.failed_indexes.as_deref() == Some("1")
-            },
-            ..scenario(
-                "job counts by index",
-                vec![job(
-                    "1s",
-                    "0=1,0 1=1,1 2=0",
-                    json!({
-                        "completions": 3, "parallelism": 3, "completionMode": "Indexed",
-                        "backoffLimitPerIndex": 1, "backoffLimit": 100,
-                    }),
-                )],
-                vec![],
-            )
-        },
-        Scenario {
-            end: |sim| ended(sim, "Complete", 2, 0),
-            ..scenario(
-                "job rests",
-                vec![job(
-                    "5s",
-                    "0",
-                    json!({ "completions": 2, "parallelism": 2 }),
-                )],
-                vec![
-                    once(|s| runs(s, 2), set(json!({ "suspend": true }))),
-                    after(20, set(json!({ "suspend": false }))),
-                ],
-            )
-        },
-        Scenario {
             end: |sim| ended(sim, "Complete", 1, 0),
             ..scenario(
                 "job has enough",
                 vec![job(
-                    "0=2s 1=100s 2=100s",
+                    "0=2s 1=100s",
                     "0",
                     json!({
-                        "completions": 3, "parallelism": 3, "completionMode": "Indexed",
+                        "completions": 2, "parallelism": 2, "completionMode": "Indexed",
                         "backoffLimit": 0,
                         "successPolicy": { "rules": [{ "succeededIndexes": "0" }] },
                     }),
-                )],
-                vec![],
-            )
-        },
-        Scenario {
-            bounds: Bounds {
-                slack: 1,
-                ..Bounds::default()
-            },
-            end: |sim| ended(sim, "Complete", 3, 1),
-            ..scenario(
-                "job loses a pod and is resized",
-                vec![job(
-                    "30s",
-                    "0",
-                    json!({ "completions": 3, "parallelism": 2 }),
-                )],
-                vec![
-                    once(|s| runs(s, 2), Act::DeletePods("pi", 1)),
-                    after(25, set(json!({ "parallelism": 1 }))),
-                ],
-            )
-        },
-        Scenario {
-            end: |sim| ended(sim, "Failed", 0, 2),
-            ..scenario(
-                "job is late",
-                vec![job(
-                    "100s",
-                    "0",
-                    json!({ "completions": 2, "parallelism": 2, "activeDeadlineSeconds": 20 }),
                 )],
                 vec![],
             )
@@ -227,6 +149,101 @@ pub(super) fn all() -> Vec<Scenario> {
             )
         },
         Scenario {
+            parts: &[Part::Job, Part::TtlAfterFinished],
+            end: |sim| sim.read(held) == 0 && sim.get::<Job>("default", "pi").is_none(),
+            ..scenario(
+                "job goes after its time",
+                vec![job("1s", "0", json!({ "ttlSecondsAfterFinished": 20 }))],
+                vec![],
+            )
+        },
+        Scenario {
+            // Index 1 fails twice, which is once too often.
+            end: |sim| {
+                let status = status(sim);
+                ended(sim, "Failed", 1, 3)
+                    && status.completed_indexes.as_deref() == Some("0")
+                    && status.failed_indexes.as_deref() == Some("1")
+            },
+            ..scenario(
+                "job counts by index",
+                vec![job(
+                    "1s",
+                    "0=1,0 1=1,1",
+                    json!({
+                        "completions": 2, "parallelism": 2, "completionMode": "Indexed",
+                        "backoffLimitPerIndex": 1, "backoffLimit": 100,
+                    }),
+                )],
+                vec![],
+            )
+        },
+        Scenario {
+            end: |sim| ended(sim, "Complete", 2, 0),
+            ..scenario(
+                "job rests",
+                // Long enough to be suspended in time, whatever befalls, and short enough not to be taken for quiet.
+                vec![job(
+                    "45s",
+                    "0",
+                    json!({ "completions": 2, "parallelism": 2 }),
+                )],
+                vec![
+                    once(|s| runs(s, 2), set(json!({ "suspend": true }))),
+                    after(50, set(json!({ "suspend": false }))),
+                ],
+            )
+        },
+    ]
+}
+
+fn more() -> Vec<Scenario> {
+    vec![
+        Scenario {
+            end: |sim| ended(sim, "Complete", 1, 2),
+            ..scenario(
+                "job fails twice",
+                vec![job("1s", "1,1,0", json!({}))],
+                vec![],
+            )
+        },
+        Scenario {
+            end: |sim| ended(sim, "Failed", 0, 2),
+            ..scenario(
+                "job gives up",
+                vec![job(
+                    "1s",
+                    "1",
+                    json!({ "completions": 5, "backoffLimit": 1 }),
+                )],
+                vec![],
+            )
+        },
+        Scenario {
+            end: |sim| ended(sim, "Complete", 2, 1),
+            ..scenario(
+                "job loses a pod",
+                vec![job(
+                    "45s",
+                    "0",
+                    json!({ "completions": 2, "parallelism": 2 }),
+                )],
+                vec![once(|s| runs(s, 2), Act::DeletePods("pi", 1))],
+            )
+        },
+        Scenario {
+            end: |sim| ended(sim, "Failed", 0, 2),
+            ..scenario(
+                "job is late",
+                vec![job(
+                    "100s",
+                    "0",
+                    json!({ "completions": 2, "parallelism": 2, "activeDeadlineSeconds": 20 }),
+                )],
+                vec![],
+            )
+        },
+        Scenario {
             end: |sim| sim.read(|s| held(s) == 0 && runs(s, 2)),
             ..scenario(
                 "job leaves orphans",
@@ -236,15 +253,6 @@ pub(super) fn all() -> Vec<Scenario> {
                     json!({ "completions": 2, "parallelism": 2 }),
                 )],
                 vec![once(|s| runs(s, 2), Act::Delete("Job", "pi"))],
-            )
-        },
-        Scenario {
-            parts: &[Part::Job, Part::TtlAfterFinished],
-            end: |sim| sim.read(held) == 0 && sim.get::<Job>("default", "pi").is_none(),
-            ..scenario(
-                "job goes after its time",
-                vec![job("1s", "0", json!({ "ttlSecondsAfterFinished": 20 }))],
-                vec![],
             )
         },
     ]
