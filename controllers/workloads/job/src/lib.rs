@@ -16,6 +16,7 @@
 //! - active pods are deleted before it is written why: a write that is lost in between lets the pods that were
 //!   deleted for a success policy count as failures (and fail the Job by its back-off limit);
 //! - a Job that ends while suspended can never be finished, because the API server wants a start time of it;
+//! - a deadline of more than 292 years (`activeDeadlineSeconds` may be any number) is over at once;
 //! - an index that has both a failed and a succeeded pod is put into both lists, which the API server refuses for
 //!   ever;
 //! - a finalizer is taken from a pod whose Job is not in the cache yet: here the API server is asked first;

@@ -17,6 +17,9 @@ use objects::Selector;
 use plan::{Action, Note, Plan};
 use std::time::Duration;
 
+/// No clock is set further than this.
+const DAY: Duration = Duration::from_hours(24);
+
 /// Claims its pods; then takes the finalizers of those that are written down, and creates or deletes pods.
 pub(crate) fn plan(world: &World) -> Plan {
     let mut plan = Plan::none();
@@ -68,7 +71,7 @@ fn live(world: &World, selector: &Selector, plan: &mut Plan) {
             manage::manage(world, &count, plan);
         }
         if let Some(left) = end::time_left(world) {
-            plan.again(Duration::try_from(left).unwrap_or_default());
+            plan.again(Duration::try_from(left).unwrap_or_default().min(DAY));
         }
     }
 }

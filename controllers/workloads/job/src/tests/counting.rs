@@ -1,5 +1,5 @@
 use super::{Case, done, failed, indexed, job, last_condition, short};
-use crate::{JobController, plan};
+use crate::plan;
 use ::plan::{Cause, Confirm, Outcome, Verb};
 use serde_json::{Value, json};
 
@@ -224,7 +224,6 @@ fn a_pod_of_an_earlier_job_of_this_name_is_let_go_once_that_is_known_to_be_gone(
         unreachable!("{action}");
     };
     assert_eq!((&*job.name, &*job.uid), ("pi", "u-old"));
-    let _ = JobController::default();
 }
 
 #[test]
