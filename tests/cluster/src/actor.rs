@@ -3,6 +3,7 @@
 use anyhow::Result;
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
+use cronjob::CronJobController;
 use daemonset::DaemonSetController;
 use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
@@ -32,6 +33,7 @@ const CONTROLLERS: &[&str] = &[
     "statefulset-controller",
     "replicaset-controller",
     "job-controller",
+    "cronjob-controller",
     "ttl-after-finished-controller",
     "replicationcontroller-controller",
     "endpointslice-controller",
@@ -82,6 +84,7 @@ impl Actor {
                 runtime.run(StatefulSetController, WORKERS);
                 runtime.run(ReplicaSetController, WORKERS);
                 runtime.run(JobController::default(), WORKERS);
+                runtime.run(CronJobController::new(runtime.reads()), WORKERS);
                 runtime.run(TtlAfterFinishedController, WORKERS);
                 runtime.run(ReplicationManager, WORKERS);
                 runtime.run(EndpointSliceController::default(), WORKERS);

@@ -47,6 +47,14 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
                 or(rolling, "maxSurge", json!(0));
             }
         }
+        "CronJob" => {
+            let spec = child(object, "spec");
+            or(spec, "concurrencyPolicy", json!("Allow"));
+            or(spec, "suspend", json!(false));
+            or(spec, "successfulJobsHistoryLimit", json!(3));
+            or(spec, "failedJobsHistoryLimit", json!(1));
+            template(member(member(spec, "jobTemplate"), "spec"));
+        }
         "Job" => {
             let spec = child(object, "spec");
             template(spec);
@@ -130,7 +138,7 @@ pub(crate) fn fill_new(kind: &Kind, object: &mut Value) {
             let spec = child(object, "spec");
             spec.remove("templateGeneration");
         }
-        "Deployment" | "Job" | "ResourceQuota" => object["status"] = json!({}),
+        "Deployment" | "CronJob" | "Job" | "ResourceQuota" => object["status"] = json!({}),
         "PodDisruptionBudget" => {
             object["status"] = json!({
                 "disruptionsAllowed": 0, "currentHealthy": 0,

@@ -6,7 +6,7 @@
 use k8s_openapi::api::apps::v1::{
     ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
 };
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Event, Namespace, Node, PersistentVolumeClaim, Pod,
@@ -228,6 +228,9 @@ pub static KINDS: &[Kind] = &[
         .status()
         .generation(Spec),
     Kind::apps::<ControllerRevision>("controllerrevisions", "ControllerRevision"),
+    Kind::new::<CronJob>("batch", "v1", "cronjobs", "CronJob")
+        .status()
+        .generation(Spec),
     Kind::new::<Job>("batch", "v1", "jobs", "Job")
         .status()
         .generation(Spec)
