@@ -6,6 +6,7 @@ use crate::objects;
 use crate::oracle::{self, Oracle};
 use crate::scenario::{Act, Part, Scenario, Step};
 use ::objects::meta;
+use cronjob::CronJobController;
 use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
@@ -269,6 +270,7 @@ impl World<'_> {
                 Part::Deployment => runtime.run(DeploymentController, 2),
                 Part::StatefulSet => runtime.run(StatefulSetController, 2),
                 Part::Job => runtime.run(JobController::default(), 2),
+                Part::CronJob => runtime.run(CronJobController::new(runtime.reads()), 2),
                 Part::TtlAfterFinished => runtime.run(TtlAfterFinishedController, 2),
                 Part::Disruption => {
                     runtime.run(DisruptionController::new(runtime.scales()), 2);

@@ -2,7 +2,7 @@
 
 use json::merge;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
     Service, ServiceAccount,
@@ -111,6 +111,7 @@ by_kind! {
     "Deployment" => Deployment, "default";
     "ReplicaSet" => ReplicaSet, "default";
     "ReplicationController" => ReplicationController, "default";
+    "CronJob" => CronJob, "default";
     "Job" => Job, "default";
     "Pod" => Pod, "default";
     "StatefulSet" => StatefulSet, "default";

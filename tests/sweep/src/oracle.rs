@@ -8,6 +8,7 @@ use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
 use jobs::Jobs;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -109,6 +110,7 @@ impl Seen {
                 self.resized(write)
             }
             "Pod" => self.pod(state, write),
+            "Job" => self.alone(state, write),
             _ => {}
         }
     }
@@ -146,6 +148,10 @@ impl Seen {
             Part::Job => matches!(
                 (write.kind, write.subresource),
                 ("Pod", "") | ("Job", "status")
+            ),
+            Part::CronJob => matches!(
+                (write.kind, write.subresource),
+                ("Job", "") | ("CronJob", "status")
             ),
             Part::TtlAfterFinished => write.kind == "Job" && write.verb == Verb::Delete,
             Part::Endpoints => write.kind == "Endpoints",
@@ -318,6 +324,31 @@ impl Seen {
         }
         if wants > has {
             self.complain(write, &format!("O4: {wants} cores on a node of {has}"));
+        }
+    }
+
+    /// O4: under Forbid and Replace the Jobs of a CronJob never run side by side.
+    fn alone(&mut self, state: &State, write: &Write) {
+        let made = write.verb == Verb::Create && write.subresource.is_empty();
+        if !made || !self.parts.contains(&Part::CronJob) {
+            return;
+        }
+        let owner = |o: &serde_json::Value| o["metadata"]["ownerReferences"][0]["uid"].clone();
+        let uid = owner(&write.object);
+        let crons = state.list::<CronJob>(None);
+        let Some(cron) = crons.iter().find(|c| uid == meta::uid(&c.metadata)) else {
+            return;
+        };
+        let jobs = state.list::<Job>(None);
+        let runs = |job: &&std::sync::Arc<Job>| {
+            let ended = job.status.as_ref().and_then(|s| s.conditions.as_ref());
+            meta::is_controlled_by(&job.metadata, meta::uid(&cron.metadata))
+                && ended.is_none_or(Vec::is_empty)
+                && !meta::is_deleting(&job.metadata)
+        };
+        let alone = cron.spec.concurrency_policy.as_deref() == Some("Allow");
+        if !alone && jobs.iter().filter(runs).count() > 1 {
+            self.complain(write, "O4: Jobs run side by side");
         }
     }
 

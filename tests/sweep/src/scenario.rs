@@ -17,6 +17,8 @@ pub enum Part {
     StatefulSet,
     /// `job`.
     Job,
+    /// `cronjob`.
+    CronJob,
     /// `ttlafterfinished`.
     TtlAfterFinished,
     /// `disruption`, both of its loops.

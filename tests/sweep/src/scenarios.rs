@@ -1,6 +1,7 @@
 //! The scenarios.
 
 mod cluster;
+mod cronjobs;
 mod deployments;
 mod disruptions;
 mod jobs;
@@ -19,6 +20,7 @@ use sim::{Sim, State};
 pub fn all() -> Vec<Scenario> {
     let mut all = replicasets::all();
     all.extend(replication::all());
+    all.extend(cronjobs::all());
     all.extend(deployments::all());
     all.extend(jobs::all());
     all.extend(disruptions::all());
