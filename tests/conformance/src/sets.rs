@@ -53,11 +53,24 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-apps] DisruptionController should observe PodDisruptionBudget status updated [Conformance]",
             "[sig-apps] DisruptionController should observe that the PodDisruptionBudget status is not updated for unmanaged pods",
             "[sig-apps] DisruptionController should update/patch PodDisruptionBudget status [Conformance]",
+            "[sig-apps] CronJob should be able to schedule after more than 100 missed schedule",
+            "[sig-apps] CronJob should not schedule jobs when suspended [Slow] [Conformance]",
+            "[sig-apps] CronJob should not schedule new jobs when ForbidConcurrent [Slow] [Conformance]",
+            "[sig-apps] CronJob should remove from active list jobs that have been deleted",
+            "[sig-apps] CronJob should replace jobs when ReplaceConcurrent [Conformance]",
+            "[sig-apps] CronJob should schedule multiple jobs concurrently [Conformance]",
+            "[sig-apps] CronJob should set the cronjob-scheduled-timestamp annotation on a job",
+            "[sig-apps] CronJob should support CronJob API operations [Conformance]",
+            "[sig-apps] CronJob should support timezone",
             "[sig-apps] ReplicaSet Replace and Patch tests [Conformance]",
             "[sig-apps] ReplicaSet Replicaset should have a working scale subresource [Conformance]",
             "[sig-apps] ReplicaSet should adopt matching pods on creation and release no longer matching pods [Conformance]",
             "[sig-apps] ReplicaSet should list and delete a collection of ReplicaSets [Conformance]",
             "[sig-apps] ReplicaSet should validate Replicaset Status endpoints [Conformance]",
+            "[sig-apps] ReplicationController should adopt matching pods on creation [Conformance]",
+            "[sig-apps] ReplicationController should get and update a ReplicationController scale [Conformance]",
+            "[sig-apps] ReplicationController should release no longer matching pods [Conformance]",
+            "[sig-apps] ReplicationController should test the lifecycle of a ReplicationController [Conformance]",
         ],
         left_out: &[
             (
@@ -71,6 +84,30 @@ pub(crate) const SETS: &[Set] = &[
             (
                 "[sig-apps] ReplicaSet should surface a failure condition on a common issue like exceeded quota",
                 "needs the resource quota controller",
+            ),
+            (
+                "[sig-apps] ReplicationController should serve a basic image on each replica with a public image [Conformance]",
+                HTTP,
+            ),
+            (
+                "[sig-apps] ReplicationController should serve a basic image on each replica with a private image",
+                HTTP,
+            ),
+            (
+                "[sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]",
+                "needs the resource quota controller",
+            ),
+            (
+                "[sig-apps] CronJob should not emit unexpected warnings",
+                "runs a program that ends: real containers",
+            ),
+            (
+                "[sig-apps] CronJob should delete failed finished jobs with limit of one job",
+                "runs a command that fails: real containers",
+            ),
+            (
+                "[sig-apps] CronJob should delete successful finished jobs with limit of one successful job",
+                "runs a command that ends: real containers",
             ),
             (
                 "[sig-apps] Deployment deployment reaping should cascade to its replica sets and pods",
