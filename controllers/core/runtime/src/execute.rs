@@ -228,9 +228,22 @@ fn is_same(live: &Value, wanted: &plan::Object) -> bool {
     else {
         return false;
     };
-    ["spec", "data", "subsets", "endpoints"]
-        .iter()
-        .all(|part| within(&wanted[part], &live[part], part))
+    // The server fills in what a spec does not say. What the others hold, only their maker says: Endpoints
+    // without subsets are not those that somebody else has filled.
+    within(&wanted["spec"], &live["spec"], "spec")
+        && ["data", "subsets", "endpoints"].iter().all(|part| {
+            is_empty(&wanted[part]) == is_empty(&live[part])
+                && within(&wanted[part], &live[part], part)
+        })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
 }
 
 /// True when everything that `wanted` says stands in `live` too; `live` may say more.
@@ -285,5 +298,26 @@ fn failed(action: &Action, cause: Cause, message: String) -> Failure {
         verb: action.verb.name(),
         cause,
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+    use k8s_openapi::api::core::v1::Endpoints;
+    use plan::Object;
+    use serde_json::{Value, from_value, json};
+
+    #[test]
+    fn what_somebody_else_has_filled_is_not_what_was_made_empty() {
+        let full = json!([{ "addresses": [{ "ip": "10.0.0.1" }] }]);
+        let is_same = |live: &Value, wanted: &Value| {
+            let wanted: Endpoints = from_value(json!({ "subsets": wanted })).unwrap_or_default();
+            is_same(&json!({ "subsets": live }), &Object::new(wanted))
+        };
+        assert!(is_same(&full, &full));
+        assert!(is_same(&Value::Null, &json!([])));
+        assert!(!is_same(&full, &Value::Null));
+        assert!(!is_same(&Value::Null, &full));
     }
 }
