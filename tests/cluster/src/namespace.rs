@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     Event, Namespace as NamespaceObject, Pod, Service, ServiceAccount,
 };
@@ -255,6 +255,11 @@ impl Namespace {
         );
         drop(
             self.api::<ReplicaSet>()
+                .delete_collection(&delete, &list)
+                .await,
+        );
+        drop(
+            self.api::<CronJob>()
                 .delete_collection(&delete, &list)
                 .await,
         );
