@@ -5,23 +5,23 @@
 //! (`kuberuntime_manager.go` computePodActions, `doBackOff`). Nothing is remembered that the pod's status
 //! does not also say, so [`Hollow::from_status`] can go on where another process stopped.
 
-use crate::image;
-use crate::profile::{Behaviour, Profiles};
+mod probes;
+mod process;
+mod run;
+
+pub use probes::Probes;
+pub use process::{Acts, Process, Volumes};
+pub use run::{Exit, FIRST_BACKOFF, LONGEST_BACKOFF, PULL_ERROR, Run, State, backoff};
+
+use crate::command::Facts;
+use crate::profile::Profiles;
+use crate::script::files::Tree;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{
-    Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 use objects::pod::is_sidecar;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use run::{Policy, Turn, policy};
 use std::net::Ipv4Addr;
 use std::time::Duration;
-
-/// The first wait of a crash loop or pull back-off; it doubles up to [`LONGEST_BACKOFF`].
-pub const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-/// The longest wait of a crash loop or pull back-off.
-pub const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
-/// How long the error itself is shown before the back-off is.
-pub const PULL_ERROR: Duration = Duration::from_secs(2);
 
 /// One pod's containers.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,45 @@ pub struct Hollow {
     pub end: Option<End>,
     /// All containers have been stopped and nothing starts any more.
     pub stopped: bool,
+    /// What scripts have written into the pod's own volumes.
+    pub volumes: Volumes,
+    /// What happened since somebody last took it from here, to be told as events.
+    pub news: Vec<News>,
+}
+
+/// The node around a pod.
+#[derive(Debug)]
+pub struct Site<'a> {
+    /// The node's address.
+    pub host: Ipv4Addr,
+    /// What containers do.
+    pub profiles: &'a Profiles,
+    /// The node's own files.
+    pub disk: &'a mut Tree,
+}
+
+/// Something that happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// It is a warning.
+    pub warning: bool,
+    /// The event's reason.
+    pub reason: &'static str,
+    /// The event's message.
+    pub message: String,
+}
+
+/// When the containers of a pod that is being deleted end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stops {
+    /// They are told to stop.
+    pub told: Timestamp,
+    /// Those that are no scripts have stopped; scripts too if that is what the profile says.
+    pub done: Timestamp,
+    /// The profile says when they have stopped.
+    pub said: bool,
+    /// What still runs is killed.
+    pub killed: Timestamp,
 }
 
 /// Why a pod as a whole ended.
@@ -51,59 +90,8 @@ pub struct End {
     pub refused: bool,
 }
 
-/// One container.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// What it does.
-    pub state: State,
-    /// How often it was restarted.
-    pub restarts: i32,
-    /// How many exits count for the back-off; long runs clear it.
-    pub streak: u32,
-    /// The exit before the present state.
-    pub last: Option<Exit>,
-    /// Hash of the image that it was started with.
-    image: u64,
-}
-
-/// What a container does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// Not started yet; has its turn (`ContainerCreating`) or not (`PodInitializing`).
-    Waiting,
-    /// The image reference is none.
-    InvalidImage,
-    /// The image cannot be pulled, since then.
-    Unpullable(Timestamp),
-    /// It runs since then.
-    Running(Timestamp),
-    /// It exited, and starts again then.
-    CrashLoop(Timestamp),
-    /// It exited for good.
-    Exited(Exit),
-}
-
-/// The end of a container.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Exit {
-    /// When it had been started.
-    pub started: Timestamp,
-    /// When it ended.
-    pub finished: Timestamp,
-    /// Its exit code.
-    pub code: i32,
-}
-
-/// What is to be done after an exit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Policy {
-    Always,
-    OnFailure,
-    Never,
-}
-
 /// The earliest moment at which something changes by itself.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Next(Option<Timestamp>);
 
 impl Next {
@@ -129,6 +117,8 @@ impl Hollow {
             main: runs(spec.map_or(&[], |s| s.containers.as_slice())),
             end: None,
             stopped: false,
+            volumes: Volumes::new(),
+            news: Vec::new(),
         }
     }
 
@@ -180,7 +170,8 @@ impl Hollow {
     }
 
     /// Brings the containers to `now` and says when to come again, if anything changes by itself.
-    pub fn advance(&mut self, pod: &Pod, profiles: &Profiles, now: Timestamp) -> Option<Timestamp> {
+    pub fn advance(&mut self, pod: &Pod, site: &mut Site<'_>, now: Timestamp) -> Option<Timestamp> {
+        let profiles = site.profiles;
         if self.stopped {
             return None;
         }
@@ -205,21 +196,82 @@ impl Hollow {
             next.at(begin);
             return next.0;
         }
-        if let Some(ready) = self.initialize(pod, spec, profiles, begin, now, &mut next) {
+        if let Some(ready) = self.initialize(pod, spec, site, begin, now, &mut next) {
+            let facts = self.facts(site);
+            let mut turn = Turn {
+                pod,
+                facts,
+                volumes: &mut self.volumes,
+                news: &mut self.news,
+                site,
+                now,
+                next: &mut next,
+            };
             for (run, container) in self.main.iter_mut().zip(&spec.containers) {
                 let does = profiles.behaviour(pod, container, false);
-                run.advance(
-                    container,
-                    policy(spec, container, false),
-                    &does,
-                    ready,
-                    now,
-                    &mut next,
-                );
+                let policy = policy(spec, container, false);
+                run.advance(container, policy, &does, ready, &mut turn);
             }
             self.finish(pod, spec, profiles);
         }
         if self.stopped { None } else { next.0 }
+    }
+
+    /// Brings a pod that is being deleted to `now`: scripts are told to stop and go on until they end or are
+    /// killed, nothing is restarted, and the pod is over when nothing runs.
+    pub fn wind_down(
+        &mut self,
+        pod: &Pod,
+        site: &mut Site<'_>,
+        stops: Stops,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let before = self.advance(pod, site, now.min(stops.told));
+        if self.stopped || now < stops.told {
+            return before
+                .map_or(Some(stops.told), |next| Some(next.min(stops.told)))
+                .filter(|_| !self.stopped);
+        }
+        let (facts, profiles) = (self.facts(site), site.profiles);
+        let spec = pod.spec.as_ref()?;
+        let mut next = Next::default();
+        let mut turn = Turn {
+            pod,
+            facts,
+            volumes: &mut self.volumes,
+            news: &mut self.news,
+            site,
+            now,
+            next: &mut next,
+        };
+        let init = spec.init_containers.iter().flatten();
+        let init = self.init.iter_mut().zip(init).map(|(r, c)| (r, c, true));
+        let main = self.main.iter_mut().zip(&spec.containers);
+        let main = main.map(|(r, c)| (r, c, false));
+        let mut last = stops.told;
+        for (run, container, init) in init.chain(main) {
+            let does = profiles.behaviour(pod, container, init);
+            match (&run.state, &mut run.acts) {
+                (State::Running(_), Acts::Script(process)) if !stops.said => {
+                    process.stop(stops.told, stops.killed);
+                    run.probes = None;
+                    run.advance(container, Policy::Never, &does, now, &mut turn);
+                }
+                (State::Running(_), _) if stops.done > now => turn.next.at(stops.done),
+                (State::Running(_), _) => run.kill(&does, stops.done),
+                (State::CrashLoop(_), _) => run.kill(&does, stops.told),
+                _ => {}
+            }
+            if let State::Exited(exit) = &run.state {
+                last = last.max(exit.finished);
+            }
+        }
+        let mut all = self.init.iter().chain(&self.main);
+        if all.any(|run| matches!(run.state, State::Running(_))) {
+            return next.0;
+        }
+        self.stop(pod, profiles, last);
+        None
     }
 
     /// Stops what still runs, at `at`, and starts nothing any more.
@@ -232,19 +284,16 @@ impl Hollow {
         let main = self.main.iter_mut().zip(&spec.containers);
         let main = main.map(|(r, c)| (r, c, false));
         for (run, container, init) in init.chain(main) {
-            match (&run.state, run.last) {
-                (State::Running(started), _) => {
-                    run.state = State::Exited(Exit {
-                        started: *started,
-                        finished: at.max(*started),
-                        code: profiles.behaviour(pod, container, init).stop_code,
-                    });
-                }
-                (State::CrashLoop(_), Some(last)) => run.state = State::Exited(last),
-                _ => {}
-            }
+            run.kill(&profiles.behaviour(pod, container, init), at);
         }
         self.stopped = true;
+    }
+
+    fn facts(&self, site: &Site<'_>) -> Facts {
+        Facts {
+            host: site.host,
+            ip: self.ip,
+        }
     }
 
     /// True when no container has been running yet.
@@ -271,12 +320,13 @@ impl Hollow {
         &mut self,
         pod: &Pod,
         spec: &PodSpec,
-        profiles: &Profiles,
+        site: &mut Site<'_>,
         begin: Timestamp,
         now: Timestamp,
         next: &mut Next,
     ) -> Option<Timestamp> {
-        let mut turn = begin;
+        let (facts, profiles) = (self.facts(site), site.profiles);
+        let mut since = begin;
         let mains_begun = self
             .main
             .iter()
@@ -292,20 +342,30 @@ impl Hollow {
             }
             let does = profiles.behaviour(pod, container, true);
             let policy = policy(spec, container, true);
-            run.advance(container, policy, &does, turn, now, next);
+            let mut turn = Turn {
+                pod,
+                facts,
+                volumes: &mut self.volumes,
+                news: &mut self.news,
+                site,
+                now,
+                next,
+            };
+            run.advance(container, policy, &does, since, &mut turn);
             match run.passes(sidecar) {
-                Some(at) => turn = turn.max(at),
+                Some(at) => since = since.max(at),
                 None if mains_begun => {}
                 None => {
-                    if let State::Exited(exit) = run.state {
+                    if let State::Exited(exit) = &run.state {
                         // It failed and is not restarted: the pod has failed.
-                        self.stop(pod, profiles, exit.finished);
+                        let finished = exit.finished;
+                        self.stop(pod, profiles, finished);
                     }
                     return None;
                 }
             }
         }
-        Some(turn)
+        Some(since)
     }
 
     /// When all containers have ended for good, the sidecars end too and the pod is over.
@@ -314,7 +374,7 @@ impl Hollow {
             .main
             .iter()
             .zip(&spec.containers)
-            .map(|(run, _)| match run.state {
+            .map(|(run, _)| match &run.state {
                 State::Exited(exit) => Some(exit.finished),
                 _ => None,
             });
@@ -326,230 +386,9 @@ impl Hollow {
     }
 }
 
-// === impl Run ===
-
-impl Run {
-    fn new(container: &Container) -> Self {
-        Self {
-            state: State::Waiting,
-            restarts: 0,
-            streak: 0,
-            last: None,
-            image: hash(container.image.as_deref().unwrap_or_default()),
-        }
-    }
-
-    fn from_status(status: &ContainerStatus, since: Timestamp) -> Self {
-        let exit = |t: &ContainerStateTerminated| {
-            let finished = t.finished_at.as_ref().map_or(since, |at| at.0);
-            Exit {
-                started: t.started_at.as_ref().map_or(finished, |at| at.0),
-                finished,
-                code: t.exit_code,
-            }
-        };
-        let last = status
-            .last_state
-            .as_ref()
-            .and_then(|s| s.terminated.as_ref());
-        let last = last.map(exit);
-        let streak = status.restart_count.max(0) as u32;
-        let state = match status.state.as_ref() {
-            Some(s) if let Some(running) = &s.running => {
-                State::Running(running.started_at.as_ref().map_or(since, |at| at.0))
-            }
-            Some(s) if let Some(terminated) = &s.terminated => State::Exited(exit(terminated)),
-            Some(s) if let Some(waiting) = &s.waiting => match waiting.reason.as_deref() {
-                Some("CrashLoopBackOff") => {
-                    let end = last.map_or(since, |exit| exit.finished);
-                    State::CrashLoop(plus(end, backoff(streak)))
-                }
-                Some("InvalidImageName") => State::InvalidImage,
-                Some("ErrImagePull" | "ImagePullBackOff") => State::Unpullable(since),
-                _ => State::Waiting,
-            },
-            _ => State::Waiting,
-        };
-        Self {
-            state,
-            restarts: status.restart_count,
-            streak,
-            last,
-            image: hash(&status.image),
-        }
-    }
-
-    /// True while it runs or when it ran and was not restarted.
-    pub fn has_begun(&self) -> bool {
-        matches!(
-            self.state,
-            State::Running(_) | State::CrashLoop(_) | State::Exited(_)
-        )
-    }
-
-    /// Since when the init container lets the next one start: it succeeded, or as a sidecar it was started.
-    pub(crate) fn passes(&self, sidecar: bool) -> Option<Timestamp> {
-        match self.state {
-            State::Exited(exit) if exit.code == 0 && !sidecar => Some(exit.finished),
-            State::Running(since) if sidecar => Some(self.last.map_or(since, |last| last.started)),
-            State::CrashLoop(_) if sidecar => self.last.map(|last| last.started),
-            State::Exited(exit) if sidecar => Some(exit.started),
-            _ => None,
-        }
-    }
-
-    /// Whether it is ready: it runs, and long enough.
-    pub fn is_ready(&self, does: &Behaviour, now: Timestamp) -> bool {
-        match (&self.state, does.ready_after) {
-            (State::Running(since), Some(after)) => plus(*since, after) <= now,
-            _ => false,
-        }
-    }
-
-    fn advance(
-        &mut self,
-        container: &Container,
-        policy: Policy,
-        does: &Behaviour,
-        turn: Timestamp,
-        now: Timestamp,
-        next: &mut Next,
-    ) {
-        let image_name = container.image.as_deref().unwrap_or_default();
-        let image = hash(image_name);
-        if image != self.image {
-            // The image is the one thing of a container that may be changed: it is killed and started anew.
-            self.image = image;
-            match self.state {
-                State::Running(started) => {
-                    self.last = Some(Exit {
-                        started,
-                        finished: now,
-                        code: does.stop_code,
-                    });
-                    self.restarts += 1;
-                    self.start(image_name, does, now);
-                }
-                State::InvalidImage | State::Unpullable(_) => self.state = State::Waiting,
-                _ => {}
-            }
-        }
-        loop {
-            match self.state {
-                State::Waiting if turn <= now => self.start(image_name, does, turn),
-                State::Waiting => return next.at(turn),
-                State::InvalidImage => return,
-                State::Unpullable(since) => {
-                    let backing_off = plus(since, PULL_ERROR);
-                    if backing_off > now {
-                        next.at(backing_off);
-                    }
-                    return;
-                }
-                State::Running(started) => {
-                    if let Some(ready) = does.ready_after.map(|after| plus(started, after))
-                        && ready > now
-                    {
-                        next.at(ready);
-                    }
-                    let Some(end) = does.run_for.map(|time| plus(started, time)) else {
-                        return;
-                    };
-                    if end > now {
-                        return next.at(end);
-                    }
-                    let nth = (self.restarts.max(0) as usize).min(does.exit_codes.len() - 1);
-                    let exit = Exit {
-                        started,
-                        finished: end,
-                        code: does.exit_codes[nth],
-                    };
-                    if !policy.restarts(exit.code) {
-                        self.state = State::Exited(exit);
-                        return;
-                    }
-                    // kubelet.go: a run of twice the longest back-off forgives what was before.
-                    if end.duration_since(started)
-                        >= (2 * LONGEST_BACKOFF).try_into().unwrap_or_default()
-                    {
-                        self.streak = 0;
-                    }
-                    self.last = Some(exit);
-                    self.state = State::CrashLoop(plus(end, backoff(self.streak)));
-                }
-                State::CrashLoop(until) => {
-                    if until > now {
-                        return next.at(until);
-                    }
-                    self.restarts += 1;
-                    self.streak += 1;
-                    self.state = State::Running(until);
-                }
-                State::Exited(exit) => {
-                    // Only after a restart of the agent: the exit was seen, what follows was not.
-                    if !policy.restarts(exit.code) {
-                        return;
-                    }
-                    self.last = Some(exit);
-                    self.state = State::CrashLoop(plus(exit.finished, backoff(self.streak)));
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, image_name: &str, does: &Behaviour, at: Timestamp) {
-        self.state = if image::check(image_name).is_err() {
-            State::InvalidImage
-        } else if does.fail_image {
-            State::Unpullable(at)
-        } else {
-            State::Running(at)
-        };
-    }
-}
-
-impl Policy {
-    fn restarts(self, code: i32) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => code != 0,
-            Self::Never => false,
-        }
-    }
-}
-
-/// The wait after an exit when `streak` exits that count were before it: none, 10 s, 20 s, … 300 s.
-pub fn backoff(streak: u32) -> Duration {
-    match streak {
-        0 => Duration::ZERO,
-        n => FIRST_BACKOFF
-            .saturating_mul(1u32.checked_shl(n - 1).unwrap_or(u32::MAX))
-            .min(LONGEST_BACKOFF),
-    }
-}
-
 /// `time` later by `by`; the end of time when there is none.
 pub fn plus(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
-}
-
-/// The container's own policy (KEP-753, KEP-5307), or the pod's; an init container is never started again
-/// after it succeeded.
-fn policy(spec: &PodSpec, container: &Container, init: bool) -> Policy {
-    let own = container.restart_policy.as_deref();
-    let pod = spec.restart_policy.as_deref();
-    match own.or(pod) {
-        Some("Never") => Policy::Never,
-        Some("OnFailure") => Policy::OnFailure,
-        _ if init && own.is_none() => Policy::OnFailure,
-        _ => Policy::Always,
-    }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

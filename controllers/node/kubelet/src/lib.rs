@@ -2,10 +2,16 @@
 //!
 //! To the API server they look as a kubelet's nodes do. They register, renew their Leases, take pods
 //! through Pending, Running and Ready, restart what exits with crash-loop back-off, refuse what does not
-//! fit, and end pods within their grace period. What the pretended containers do (how long they start and
+//! fit, and end pods within their grace period. A container whose command is a shell script of the small
+//! grammar in [`script`] does what that says, in virtual time: it sleeps, writes files that live as long as
+//! their volume, heeds a trap, ends with its code and its termination message, so that Jobs fail, retry and
+//! succeed as written; exec probes look at those files. What else containers do (how long they start and
 //! run, their exit codes, which images cannot be pulled) is data: see [`Profiles`].
 //!
-//! What it deliberately does not do: run containers, mount volumes, probe, serve logs or exec.
+//! What it deliberately does not do: run processes, mount volumes, open ports, serve logs or exec. What
+//! ConfigMaps, Secrets and claims of a real node hold is unknown to it: a script that reads them runs as its
+//! profile says. What scripts have written under `hostPath` is gone with the process; what they wrote into
+//! the pod's own volumes is had again by repeating their runs.
 //!
 //! Besides its own nodes it takes on those that others made with the annotation
 //! `kwok.x-k8s.io/node: fake`. A node that comes through the API server's admission carries the taint
@@ -15,7 +21,8 @@
 //! It is level-triggered as all loops are: pods that a former process had taken on keep address, restart
 //! counts and states, which are read from their statuses.
 //!
-//! Reading order: [`plan`] (one pod, one decision, pure), [`hollow`] (the pretended containers), [`status`],
+//! Reading order: [`plan`] (one pod, one decision, pure), [`hollow`] (the pretended containers), [`command`] and
+//! [`script`] (what they are told to do), [`status`],
 //! [`admit`], [`node`], then [`worker`] (all pods and nodes and one heap of timers) and [`agent`] (wiring).
 //!
 //! Semantics: `pkg/kubelet/kubelet_pods.go` (`getPhase`), `pkg/kubelet/status`, `pkg/kubelet/lifecycle/predicate.go`,
@@ -23,6 +30,7 @@
 
 pub mod admit;
 pub mod agent;
+pub mod command;
 pub mod hollow;
 pub mod image;
 pub mod ip;

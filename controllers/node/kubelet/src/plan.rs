@@ -4,8 +4,9 @@
 //! have it, and deletes the pod once it has been told to stop and has stopped: status first, as a kubelet
 //! does (`status_manager.go` syncPod), because whoever holds a finalizer (Job) looks at the phase.
 
-use crate::hollow::{Hollow, State, plus};
+use crate::hollow::{Hollow, Site, State, Stops, plus};
 use crate::profile::Profiles;
+use crate::script::files::Tree;
 use crate::status;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -51,31 +52,32 @@ pub struct Decision {
     pub next: Option<Timestamp>,
 }
 
-/// Decides about a pod and brings `hollow` to the time of the decision.
-pub fn plan(world: World<'_>, hollow: &mut Hollow) -> Decision {
+/// Decides about a pod and brings `hollow` to the time of the decision; `disk` is what is on its node.
+pub fn plan(world: World<'_>, hollow: &mut Hollow, disk: &mut Tree) -> Decision {
     let World { pod, now, .. } = world;
     let mut decision = Decision::default();
-    let before = hollow.clone();
+    let before = Before::of(hollow);
     let deleting = meta::is_deleting(&pod.metadata);
     if deleting && hollow.never_started() {
         hollow.stop(pod, world.profiles, now);
     }
-    decision.next = hollow.advance(pod, world.profiles, now);
-    if deleting && !hollow.stopped {
-        let end = stops_at(pod, world.profiles);
-        if end <= now {
-            hollow.stop(pod, world.profiles, end);
-            decision.next = None;
-        } else {
-            decision.next = Some(decision.next.map_or(end, |next| next.min(end)));
-        }
-    }
+    let mut site = Site {
+        host: world.host,
+        profiles: world.profiles,
+        disk,
+    };
+    decision.next = if deleting && !hollow.stopped {
+        hollow.wind_down(pod, &mut site, stops(pod, world.profiles), now)
+    } else {
+        hollow.advance(pod, &mut site, now)
+    };
     // A terminal phase is final: it is not written again, whatever is in memory.
     if !pods::is_terminal(pod) {
         let wanted = status::pod_status(pod, hollow, world.host, world.profiles, now);
         write_status(world, &wanted, &mut decision);
         notes(world, &before, hollow, &mut decision.plan);
     }
+    hollow.news.clear();
     if deleting && (hollow.stopped || pods::is_terminal(pod)) {
         delete(world, &mut decision);
     }
@@ -130,13 +132,12 @@ fn delete(world: World<'_>, decision: &mut Decision) {
     decision.deletes = true;
 }
 
-/// When the containers of a pod that is being deleted have stopped: after the preStop sleep and the profile's
+/// When the containers of a pod that is being deleted stop: after the preStop sleep and the profile's
 /// `stopAfter`, and never later than the grace period allows.
-fn stops_at(pod: &Pod, profiles: &Profiles) -> Timestamp {
+fn stops(pod: &Pod, profiles: &Profiles) -> Stops {
     let meta = &pod.metadata;
-    let Some(deadline) = meta.deletion_timestamp.as_ref().map(|at| at.0) else {
-        return Timestamp::MAX;
-    };
+    let deadline = meta.deletion_timestamp.as_ref().map(|at| at.0);
+    let deadline = deadline.unwrap_or(Timestamp::MAX);
     let grace = meta.deletion_grace_period_seconds.unwrap_or(0).max(0) as u64;
     let asked = deadline
         .checked_sub(Duration::from_secs(grace))
@@ -147,20 +148,50 @@ fn stops_at(pod: &Pod, profiles: &Profiles) -> Timestamp {
         .filter_map(|c| c.lifecycle.as_ref()?.pre_stop.as_ref()?.sleep.as_ref())
         .map(|sleep| Duration::from_secs(sleep.seconds.max(0) as u64))
         .max();
-    let stop = sleep.unwrap_or_default() + profiles.stop_after(pod);
-    plus(asked, stop).min(deadline)
+    let told = plus(asked, sleep.unwrap_or_default()).min(deadline);
+    let after = profiles.stop_after(pod);
+    Stops {
+        told,
+        done: plus(told, after.unwrap_or_default()).min(deadline),
+        said: after.is_some(),
+        killed: deadline,
+    }
+}
+
+/// What the containers did before a decision, as far as events need it.
+struct Before {
+    states: Vec<State>,
+    ended: bool,
+}
+
+impl Before {
+    fn of(hollow: &Hollow) -> Self {
+        let runs = hollow.init.iter().chain(&hollow.main);
+        Self {
+            states: runs.map(|run| run.state.clone()).collect(),
+            ended: hollow.end.is_some(),
+        }
+    }
 }
 
 /// The events of what changed since the last decision. Upstream: `pkg/kubelet/events/event.go`.
-fn notes(world: World<'_>, before: &Hollow, after: &Hollow, plan: &mut Plan) {
+fn notes(world: World<'_>, before: &Before, after: &Hollow, plan: &mut Plan) {
     let pod = world.pod;
     let about = Reference::to(pod);
+    for news in &after.news {
+        let note = if news.warning {
+            Note::warning
+        } else {
+            Note::normal
+        };
+        plan.note(note(&about, news.reason, &news.message));
+    }
     if let Some(end) = &after.end {
         // A refusal is decided before the first look, so `before` says the same.
         let told = if end.refused {
             world.written.is_some()
         } else {
-            before.end.is_some()
+            before.ended
         };
         if let (false, Some(reason)) = (told, event_reason(&end.reason)) {
             plan.note(Note::warning(&about, reason, end.message.clone()));
@@ -172,14 +203,9 @@ fn notes(world: World<'_>, before: &Hollow, after: &Hollow, plan: &mut Plan) {
         .and_then(|s| s.init_containers.as_deref())
         .unwrap_or_default();
     let main = spec.map_or(&[][..], |s| s.containers.as_slice());
-    let pairs =
-        |hollow: &Hollow| -> Vec<_> { hollow.init.iter().chain(&hollow.main).cloned().collect() };
-    for ((old, new), container) in pairs(before)
-        .iter()
-        .zip(pairs(after))
-        .zip(init.iter().chain(main))
-    {
-        if old.state == new.state {
+    let runs = after.init.iter().chain(&after.main);
+    for ((old, new), container) in before.states.iter().zip(runs).zip(init.iter().chain(main)) {
+        if *old == new.state {
             continue;
         }
         let (name, image) = (
@@ -189,7 +215,7 @@ fn notes(world: World<'_>, before: &Hollow, after: &Hollow, plan: &mut Plan) {
         let mut warn = |reason, message: String| {
             plan.note(Note::warning(&about, reason, message));
         };
-        match new.state {
+        match &new.state {
             State::InvalidImage => {
                 warn("InspectFailed", status::invalid_image(image));
                 warn("Failed", "Error: InvalidImageName".to_owned());

@@ -7,8 +7,15 @@
 //! `fail-image`, `ready`. What is said of one container (`containers:` in a profile,
 //! `hollow.corten.dev/run-for.<container>` as annotation) is stronger than what is said of the pod.
 //!
+//! A container of which nobody says when it ends does what its command says, if that is understood (see
+//! [`crate::script`]), or what its image is known to do (see [`crate::command`]). A rule with `fallback` only
+//! says what happens otherwise: by default that containers of Jobs succeed after a second.
+//!
+//! Probes pass, but those that look at the files of a script that is understood, and those that
+//! `fail-liveness-after` or `fail-startup-for` (durations from the container's start) let fail.
+//!
 //! Init containers end at once with code 0 and sidecars run for ever unless something is said of them by
-//! name. A value that cannot be read counts as not said.
+//! name or by their command. A value that cannot be read counts as not said.
 
 mod usage;
 
@@ -48,6 +55,8 @@ pub struct Rule {
     pub image: Option<String>,
     /// The name of the profile.
     pub profile: String,
+    /// When containers end, and how, is said only for those whose command and image say nothing.
+    pub fallback: bool,
 }
 
 /// A behaviour; what is not said is left to what is weaker.
@@ -75,6 +84,12 @@ pub struct Profile {
     pub fail_image: Option<bool>,
     /// False: the container runs and is never ready.
     pub ready: Option<bool>,
+    /// From a container's start until its liveness probe begins to fail.
+    #[serde(deserialize_with = "go_duration")]
+    pub fail_liveness_after: Option<Duration>,
+    /// From a container's start until its startup probe passes.
+    #[serde(deserialize_with = "go_duration")]
+    pub fail_startup_for: Option<Duration>,
     /// The CPU that each container uses, a quantity.
     pub cpu: Option<String>,
     /// The CPU that all running pods of one controller use together, a quantity.
@@ -94,10 +109,18 @@ pub struct Behaviour {
     pub run_for: Option<Duration>,
     /// The codes of its exits in order, never empty; the last one repeats.
     pub exit_codes: Vec<i32>,
+    /// Somebody says when it ends; what its command says does not count.
+    pub is_told: bool,
     /// The code when it was told to stop.
     pub stop_code: i32,
+    /// The code of a script that was told to stop and did not until it was killed.
+    pub kill_code: i32,
     /// The image cannot be pulled.
     pub fail_image: bool,
+    /// From its start until its liveness probe fails.
+    pub fail_liveness_after: Option<Duration>,
+    /// From its start until its startup probe passes.
+    pub fail_startup_for: Option<Duration>,
 }
 
 /// A profile file that cannot be used.
@@ -126,6 +149,7 @@ impl Default for Profiles {
             rules: vec![Rule {
                 owner_kind: Some("Job".to_owned()),
                 profile: "job".to_owned(),
+                fallback: true,
                 ..Rule::default()
             }],
             unpullable: ["*:404", "invalid.registry.k8s.io/*"]
@@ -157,11 +181,10 @@ impl Profiles {
             .unwrap_or_default()
     }
 
-    /// From the pod's deletion until its containers have stopped.
-    pub fn stop_after(&self, pod: &Pod) -> Duration {
+    /// From the pod's deletion until its containers have stopped; none when nobody says it.
+    pub fn stop_after(&self, pod: &Pod) -> Option<Duration> {
         let say = self.said(pod, None);
         say.duration("stop-after", |p| p.stop_after)
-            .unwrap_or_default()
     }
 
     /// What a container of a pod does. `init` says that it is an init container or sidecar.
@@ -172,6 +195,10 @@ impl Profiles {
         };
         let once = init && !objects::pod::is_sidecar(container);
         let ready = say.value("ready", |p| p.ready, |text| text.parse().ok());
+        let firm = Said {
+            by_name_only: init,
+            ..self.firmly_said(pod, Some(&container.name))
+        };
         let image = container.image.as_deref().unwrap_or_default();
         Behaviour {
             ready_after: (ready != Some(false)).then(|| {
@@ -186,9 +213,15 @@ impl Profiles {
                 })
                 .or(once.then_some(Duration::ZERO)),
             exit_codes: say.codes().unwrap_or_else(|| vec![0]),
+            is_told: firm.duration("run-for", |p| p.run_for).is_some() || firm.codes().is_some(),
             stop_code: say
                 .value("stop-code", |p| p.stop_code, |text| text.parse().ok())
                 .unwrap_or(0),
+            kill_code: firm
+                .value("stop-code", |p| p.stop_code, |text| text.parse().ok())
+                .unwrap_or(137),
+            fail_liveness_after: say.duration("fail-liveness-after", |p| p.fail_liveness_after),
+            fail_startup_for: say.duration("fail-startup-for", |p| p.fail_startup_for),
             fail_image: say
                 .value("fail-image", |p| p.fail_image, |text| text.parse().ok())
                 .unwrap_or_else(|| self.unpullable.iter().any(|p| image::glob(p, image))),
@@ -196,9 +229,24 @@ impl Profiles {
     }
 
     fn said<'a>(&'a self, pod: &'a Pod, container: Option<&'a str>) -> Said<'a> {
+        self.said_by(pod, container, |_| true)
+    }
+
+    /// All that is said but by rules that are a fallback.
+    fn firmly_said<'a>(&'a self, pod: &'a Pod, container: Option<&'a str>) -> Said<'a> {
+        self.said_by(pod, container, |rule| !rule.fallback)
+    }
+
+    fn said_by<'a>(
+        &'a self,
+        pod: &'a Pod,
+        container: Option<&'a str>,
+        counts: impl Fn(&Rule) -> bool,
+    ) -> Said<'a> {
         let named = meta::annotation(&pod.metadata, &format!("{PREFIX}profile"))
             .and_then(|name| self.profiles.get(name));
         let ruled = self.rules.iter().find(|rule| rule.fits(pod));
+        let ruled = ruled.filter(|rule| counts(rule));
         let ruled = ruled.and_then(|rule| self.profiles.get(&rule.profile));
         Said {
             pod,

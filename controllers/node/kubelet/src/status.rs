@@ -128,7 +128,7 @@ pub fn fingerprint(status: &PodStatus) -> u64 {
 
 /// kubelet_pods.go getPhase; a stopped pod is Succeeded or Failed (status_manager.go TerminatePod).
 fn phase(spec: &PodSpec, hollow: &Hollow) -> &'static str {
-    let succeeded = |run: &Run| matches!(run.state, State::Exited(exit) if exit.code == 0);
+    let succeeded = |run: &Run| matches!(&run.state, State::Exited(exit) if exit.code == 0);
     if hollow.end.is_some() {
         return "Failed";
     }
@@ -214,14 +214,14 @@ fn container_status(
             }),
             ..ContainerState::default()
         },
-        State::Exited(exit) => terminated(*exit, id(run.restarts)),
+        State::Exited(exit) => terminated(exit, id(run.restarts)),
     };
-    let running = matches!(run.state, State::Running(_));
     let begun = run.has_begun();
     let sidecar = init && is_sidecar(container);
     let last = run
         .last
-        .filter(|last| !matches!(run.state, State::Exited(exit) if exit == *last));
+        .as_ref()
+        .filter(|last| !matches!(&run.state, State::Exited(exit) if exit == *last));
     // While it backs off the exited container is the current one; once restarted the one before.
     let last_id = if matches!(run.state, State::CrashLoop(_)) {
         run.restarts
@@ -233,10 +233,10 @@ fn container_status(
         image_id: if begun { image.clone() } else { String::new() },
         image,
         container_id: begun.then(|| id(run.restarts)),
-        started: Some(running),
+        started: Some(run.is_started()),
         ready: if init && !sidecar {
             // An init container is ready when it has succeeded.
-            matches!(run.state, State::Exited(exit) if exit.code == 0)
+            matches!(&run.state, State::Exited(exit) if exit.code == 0)
         } else {
             run.is_ready(does, now)
         },
@@ -255,12 +255,13 @@ fn container_status(
     }
 }
 
-fn terminated(exit: Exit, id: String) -> ContainerState {
+fn terminated(exit: &Exit, id: String) -> ContainerState {
     ContainerState {
         terminated: Some(ContainerStateTerminated {
             container_id: Some(id),
             exit_code: exit.code,
             reason: Some(if exit.code == 0 { "Completed" } else { "Error" }.to_owned()),
+            message: exit.message.as_deref().map(str::to_owned),
             started_at: Some(Time(exit.started)),
             finished_at: Some(Time(exit.finished)),
             ..ContainerStateTerminated::default()

@@ -165,3 +165,79 @@ async fn many_nodes_and_pods_cost_one_write_a_pod() {
         .filter_map(|p| p.status.as_ref()?.pod_ip.clone());
     assert_eq!(ips.collect::<std::collections::BTreeSet<_>>().len(), 500);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_script_finds_again_what_another_pod_left_on_the_node() {
+    let sim = Sim::new();
+    let world = World::new(&sim, options(2)).await;
+    let once =
+        "if [[ -r /data/foo-$INDEX ]]\nthen\n exit 0\nelse\n touch /data/foo-$INDEX\n exit 42\nfi";
+    let job = |name: &str, node: &str| -> Pod {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "namespace": "shop", "annotations": { "index": "7" } },
+            "spec": {
+                "nodeName": node, "restartPolicy": "Never",
+                "containers": [{
+                    "name": "c", "image": "busybox", "command": ["/bin/sh", "-c"], "args": [once],
+                    "env": [{ "name": "INDEX", "valueFrom": { "fieldRef": { "fieldPath": "metadata.annotations['index']" } } }],
+                    "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
+                }],
+                "volumes": [{ "name": "data", "hostPath": { "path": "/tmp/e2e", "type": "DirectoryOrCreate" } }],
+            },
+        }))
+        .unwrap()
+    };
+    let mut ends = Vec::new();
+    for (name, node) in [("a", "node-0"), ("b", "node-0"), ("c", "node-1")] {
+        sim.create(job(name, node));
+        world.pass(1).await;
+        let status = world.pod(name).status.unwrap();
+        let ended = status.container_statuses.unwrap()[0]
+            .state
+            .clone()
+            .unwrap()
+            .terminated
+            .unwrap();
+        ends.push(format!("{} {}", status.phase.unwrap(), ended.exit_code));
+    }
+    assert_eq!(ends, ["Failed 42", "Succeeded 0", "Failed 42"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_leaves_a_message_and_its_probe_lets_it_wait() {
+    let sim = Sim::new();
+    let world = World::new(&sim, options(1)).await;
+    let mut told = pod("a", "node-0", json!({}));
+    let spec = told.spec.as_mut().unwrap();
+    spec.restart_policy = Some("Never".to_owned());
+    spec.containers[0].command = Some(
+        ["sh", "-c", "echo -n DONE > /dev/termination-log; exit 3"]
+            .map(str::to_owned)
+            .to_vec(),
+    );
+    let mut slow = pod("b", "node-0", json!({}));
+    let main = &mut slow.spec.as_mut().unwrap().containers[0];
+    main.command = Some(
+        ["sh", "-c", "sleep 5; touch /tmp/ready; sleep 600"]
+            .map(str::to_owned)
+            .to_vec(),
+    );
+    main.readiness_probe = serde_json::from_value(
+        json!({"exec": {"command": ["cat", "/tmp/ready"]}, "periodSeconds": 2}),
+    )
+    .unwrap();
+    sim.create(told);
+    sim.create(slow);
+    world.pass(1).await;
+    let ended = world.pod("a").status.unwrap().container_statuses.unwrap()[0]
+        .state
+        .clone();
+    let ended = ended.unwrap().terminated.unwrap();
+    assert_eq!(
+        (ended.exit_code, ended.message.as_deref()),
+        (3, Some("DONE"))
+    );
+    assert!(!objects::pod::is_ready(&world.pod("b")));
+    world.pass(7).await;
+    assert!(objects::pod::is_ready(&world.pod("b")));
+}

@@ -7,6 +7,7 @@ use crate::admit::{self, Claim};
 use crate::hollow::{Hollow, plus};
 use crate::ip::{self, Addresses, Cidr};
 use crate::plan::{self as pod_plan, Decision};
+use crate::script::files::Tree;
 use crate::{Options, node};
 use ahash::{AHashMap, AHashSet};
 use jiff::Timestamp;
@@ -64,6 +65,8 @@ struct Place {
     address: Ipv4Addr,
     addresses: Addresses,
     used: Claim,
+    /// What scripts have written into the node's own files.
+    disk: Tree,
     written: Option<Timestamp>,
     lease: LeaseState,
     renew_at: Timestamp,
@@ -359,6 +362,7 @@ impl Worker {
             address,
             addresses: Addresses::new(cidr),
             used: Claim::default(),
+            disk: Tree::default(),
             written: None,
             lease: if old {
                 LeaseState::Unknown
@@ -480,7 +484,7 @@ impl Worker {
             now,
         };
         let decision = match entry.hollow.as_deref_mut() {
-            Some(hollow) => pod_plan::plan(world, hollow),
+            Some(hollow) => pod_plan::plan(world, hollow, &mut place.disk),
             None => pod_plan::plan_terminal(world),
         };
         if let Some(at) = decision.next {

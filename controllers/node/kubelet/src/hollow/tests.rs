@@ -17,12 +17,12 @@ fn show(hollow: &Hollow, pod: &Pod) -> String {
     let mut shown: Vec<String> = names
         .zip(runs)
         .map(|(container, run)| {
-            let state = match run.state {
+            let state = match &run.state {
                 State::Waiting => "wait".to_owned(),
                 State::InvalidImage => "invalid".to_owned(),
                 State::Unpullable(_) => "unpullable".to_owned(),
-                State::Running(since) => format!("run@{}", seconds(since)),
-                State::CrashLoop(until) => format!("loop@{}", seconds(until)),
+                State::Running(since) => format!("run@{}", seconds(*since)),
+                State::CrashLoop(until) => format!("loop@{}", seconds(*until)),
                 State::Exited(exit) => format!("exit{}@{}", exit.code, seconds(exit.finished)),
             };
             format!("{}={state} r{}", container.name, run.restarts)
@@ -43,9 +43,15 @@ fn film(spec: Value, annotations: Value, moments: &[i64]) -> Vec<String> {
     let pod = pod(spec, Value::Object(annotations));
     let profiles = Profiles::default();
     let mut hollow = Hollow::begin(&pod, None, at(0));
+    let mut disk = Tree::default();
     let mut shots = Vec::new();
     for moment in moments {
-        let next = hollow.advance(&pod, &profiles, at(*moment));
+        let mut site = Site {
+            host: Ipv4Addr::LOCALHOST,
+            profiles: &profiles,
+            disk: &mut disk,
+        };
+        let next = hollow.advance(&pod, &mut site, at(*moment));
         let next = next.map_or("-".to_owned(), |n| {
             (n.as_second() - at(0).as_second()).to_string()
         });
@@ -162,15 +168,99 @@ fn a_long_run_forgives() {
     assert_eq!(shots, ["1200: main=run@1200 r2 > 1800"]);
 }
 
+fn bring(hollow: &mut Hollow, pod: &Pod, to: Timestamp) {
+    let mut site = Site {
+        host: Ipv4Addr::LOCALHOST,
+        profiles: &Profiles::default(),
+        disk: &mut Tree::default(),
+    };
+    hollow.advance(pod, &mut site, to);
+}
+
 #[test]
 fn a_new_image_restarts_the_container() {
     let mut pod = pod(json!({}), json!({}));
-    let profiles = Profiles::default();
     let mut hollow = Hollow::begin(&pod, None, at(0));
-    hollow.advance(&pod, &profiles, at(0));
+    bring(&mut hollow, &pod, at(0));
     pod.spec.as_mut().unwrap().containers[0].image = Some("nginx:1.28".to_owned());
-    hollow.advance(&pod, &profiles, at(5));
+    bring(&mut hollow, &pod, at(5));
     assert_eq!(show(&hollow, &pod), "main=run@5 r1");
-    hollow.advance(&pod, &profiles, at(6));
+    bring(&mut hollow, &pod, at(6));
     assert_eq!(show(&hollow, &pod), "main=run@5 r1");
+}
+
+/// The script of the one container, moments → shots.
+fn scripted(script: &str, more: Value, moments: &[i64]) -> Vec<String> {
+    let mut spec = json!({"restartPolicy": "OnFailure", "containers": [{
+        "name": "main", "image": "busybox", "command": ["/bin/sh", "-c", script],
+        "volumeMounts": [{ "name": "data", "mountPath": "/data" }],
+    }], "volumes": [{ "name": "data", "emptyDir": {} }]});
+    for (key, value) in more.as_object().unwrap() {
+        if let Some(probe) = key.strip_prefix("main.") {
+            spec["containers"][0][probe] = value.clone();
+        } else {
+            spec[key] = value.clone();
+        }
+    }
+    film(spec, json!({}), moments)
+}
+
+#[test]
+fn scripts_end_as_they_say() {
+    let once = "if [[ -r /data/foo ]]\nthen\n exit 0\nelse\n touch /data/foo\n exit 1\nfi";
+    let own = once.replace("/data", "/tmp");
+    let count = "f=/data/restartCount\ncount=$(echo 'hello' >> $f ; wc -l $f | awk {'print $1'})\n\
+                 if [ $count -eq 1 ]; then\n exit 1\nfi\nif [ $count -eq 2 ]; then\n exit 0\nfi\nwhile true; do sleep 1; done";
+    for (script, more, moments, shots) in [
+        (
+            "exit 0",
+            json!({}),
+            vec![0],
+            vec!["0: main=exit0@0 r0, over > -"],
+        ),
+        (
+            "sleep 5; exit 3",
+            json!({"restartPolicy": "Never"}),
+            vec![0, 5],
+            vec!["0: main=run@0 r0 > 5", "5: main=exit3@5 r0, over > -"],
+        ),
+        // The volume outlives the container, its own files do not.
+        (
+            once,
+            json!({}),
+            vec![0],
+            vec!["0: main=exit0@0 r1, over > -"],
+        ),
+        (&own, json!({}), vec![0], vec!["0: main=loop@10 r1 > 10"]),
+        (
+            count,
+            json!({"restartPolicy": "Always"}),
+            vec![0, 10],
+            vec!["0: main=loop@10 r1 > 10", "10: main=run@10 r2 > -"],
+        ),
+        (
+            "curl http://x",
+            json!({}),
+            vec![0],
+            vec!["0: main=run@0 r0 > -"],
+        ),
+    ] {
+        assert_eq!(scripted(script, more, &moments), shots, "{script}");
+    }
+}
+
+#[test]
+fn probes_of_scripts_look_at_their_files() {
+    let liveness = json!({"exec": {"command": ["cat", "/tmp/health"]}, "initialDelaySeconds": 15, "periodSeconds": 5, "failureThreshold": 1});
+    let script = "echo ok >/tmp/health; sleep 10; rm -rf /tmp/health; sleep 600";
+    let more = json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 5, "main.livenessProbe": liveness});
+    assert_eq!(
+        scripted(script, more, &[0, 10, 15, 20]),
+        [
+            "0: main=run@0 r0 > 10",
+            "10: main=run@0 r0 > 15",
+            "15: main=run@0 r0 > 20",
+            "20: main=run@20 r1 > 30",
+        ]
+    );
 }

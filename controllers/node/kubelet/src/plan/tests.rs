@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::*;
+use super::{plan as plan_on, *};
 use crate::testing::{at, pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
@@ -17,6 +17,11 @@ fn world<'a>(pod: &'a Pod, profiles: &'a Profiles, seconds: i64) -> World<'a> {
         deleted: None,
         now: at(seconds),
     }
+}
+
+/// Decides about a pod of a node on which nothing is.
+fn plan(world: World<'_>, hollow: &mut Hollow) -> Decision {
+    plan_on(world, hollow, &mut Tree::default())
 }
 
 fn begin(pod: &Pod) -> Hollow {
@@ -250,4 +255,32 @@ fn events_of_normal_life_are_asked_for() {
         show(&decision),
         "patch Running, note Pulled, note Created, note Started"
     );
+}
+
+#[test]
+fn a_script_ends_as_its_trap_says_or_is_killed_after_its_grace() {
+    let profiles = Profiles::default();
+    for (script, shots) in [
+        (
+            "trap 'sleep 5; exit 143' TERM; while true; do sleep 1; done",
+            ["patch Running", "again 106", "patch Failed, delete grace=0"],
+        ),
+        (
+            "sleep 1000",
+            ["patch Running, again 1000", "again 130", "again 130"],
+        ),
+    ] {
+        let container =
+            json!([{ "name": "main", "image": "busybox", "command": ["sh", "-c", script] }]);
+        let mut pod = pod(json!({ "containers": container }), json!({}));
+        let mut hollow = begin(&pod);
+        let first = plan(world(&pod, &profiles, 0), &mut hollow);
+        let mut shown = vec![show(&first)];
+        pod = stored(&pod, &first);
+        deleted(&mut pod, 30, 130);
+        for second in [101, 106] {
+            shown.push(show(&plan(world(&pod, &profiles, second), &mut hollow)));
+        }
+        assert_eq!(shown, shots, "{script}");
+    }
 }

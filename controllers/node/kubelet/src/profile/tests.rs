@@ -118,6 +118,7 @@ fn the_stronger_word_wins() {
             exit_codes: codes,
             stop_code: stop,
             fail_image: false,
+            ..does.clone()
         };
         assert_eq!(does, expected, "{annotations}");
     }
@@ -137,5 +138,8 @@ fn without_a_word_containers_run_and_init_containers_end_and_jobs_succeed() {
     .unwrap();
     assert_eq!(does(&pod, false).run_for, Some(Duration::from_secs(1)));
     assert_eq!(does(&pod, false).stop_code, 143);
+    // What their commands say is stronger, and a script that is killed ends as any does.
+    assert!(!does(&pod, false).is_told);
+    assert_eq!(does(&pod, false).kill_code, 137);
     assert_eq!(does(&pod, true).run_for, Some(Duration::ZERO));
 }

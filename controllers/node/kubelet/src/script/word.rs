@@ -140,6 +140,10 @@ impl Machine {
             return Err(NotUnderstood(format!("${name}")));
         }
         let value = self.value(name);
+        if value.is_none() && self.variables.contains_key("*") {
+            // It may be one of those that only a real node has from `envFrom`.
+            return Err(NotUnderstood(format!("${name}")));
+        }
         match change {
             Change::None if value.is_none() && self.strict && name != "@" && name != "*" => {
                 Err(NotUnderstood(format!("${name} with set -u")))

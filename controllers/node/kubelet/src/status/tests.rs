@@ -13,7 +13,15 @@ fn begun(pod: &Pod) -> Hollow {
 fn status_at(pod: &Pod, seconds: i64) -> PodStatus {
     let profiles = Profiles::default();
     let mut hollow = begun(pod);
-    hollow.advance(pod, &profiles, at(seconds));
+    hollow.advance(
+        pod,
+        &mut crate::hollow::Site {
+            host: HOST,
+            profiles: &profiles,
+            disk: &mut crate::script::files::Tree::default(),
+        },
+        at(seconds),
+    );
     pod_status(pod, &hollow, HOST, &profiles, at(seconds))
 }
 
@@ -271,7 +279,15 @@ fn a_status_is_enough_to_go_on() {
         pod.status = Some(serde_json::from_value(stored).unwrap());
         let profiles = Profiles::default();
         let mut hollow = Hollow::from_status(&pod).unwrap();
-        hollow.advance(&pod, &profiles, at(moment));
+        hollow.advance(
+            &pod,
+            &mut crate::hollow::Site {
+                host: HOST,
+                profiles: &profiles,
+                disk: &mut crate::script::files::Tree::default(),
+            },
+            at(moment),
+        );
         let again = pod_status(&pod, &hollow, HOST, &profiles, at(moment));
         let json = |s| serde_json::to_value(s).unwrap();
         assert_eq!(json(again), json(written), "{spec} {annotations}");
