@@ -17,14 +17,14 @@ use kubelet::metrics::serve::Server;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
-use ttlafterfinished::TtlAfterFinishedController;
 use statefulset::StatefulSetController;
 use std::time::Duration;
+use ttlafterfinished::TtlAfterFinishedController;
 
 /// Objects that each controller works on at once.
 const WORKERS: usize = 16;
 /// Upstream's names of the controllers that we have too; no others, or the tests would compare apples
-/// with pears (garbage collection).
+/// with pears (namespaces).
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
     "daemonset-controller",
@@ -39,6 +39,7 @@ const CONTROLLERS: &[&str] = &[
     "endpointslice-controller",
     "endpointslice-mirroring-controller",
     "endpoints-controller",
+    "garbage-collector-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
 ];
@@ -90,6 +91,7 @@ impl Actor {
                 runtime.run(EndpointSliceController::default(), WORKERS);
                 runtime.run(EndpointsController::default(), WORKERS);
                 runtime.run(MirroringController::default(), WORKERS);
+                garbagecollector::run(&runtime, WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();

@@ -166,7 +166,7 @@ impl Namespace {
         Ok(listed.items)
     }
 
-    /// Deletes an object; those that it owns stay, as there is no garbage collector.
+    /// Deletes an object; those that it owns go after it.
     pub async fn delete<K: Kind>(&self, name: &str) -> Result<()> {
         let deleted = self.api::<K>().delete(name, &DeleteParams::default()).await;
         deleted.with_context(|| format!("delete {} {name}", K::kind(&())))?;

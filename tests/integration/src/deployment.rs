@@ -237,18 +237,9 @@ fn an_orphaned_replica_set_is_adopted() -> Outcome {
     with_namespace("deploy-adopts", async |ns| {
         made(&ns, 1).await?;
         let before = ns.list::<ReplicaSet>("").await?.remove(0);
-        let orphan = kube::api::DeleteParams {
-            propagation_policy: Some(kube::api::PropagationPolicy::Orphan),
-            ..Default::default()
-        };
+        let orphan = kube::api::DeleteParams::orphan();
         ns.api::<Deployment>().delete("web", &orphan).await?;
-        // There is no garbage collector: what it would do.
-        ns.merge::<ReplicaSet>(
-            &before.name_any(),
-            json!({ "metadata": { "ownerReferences": null } }),
-        )
-        .await?;
-        ns.merge::<Deployment>("web", json!({ "metadata": { "finalizers": null } }))
+        ns.until_all::<Deployment>("", "are gone", <[_]>::is_empty)
             .await?;
         let web = made(&ns, 1).await?;
         let after = ns.list::<ReplicaSet>("").await?;
