@@ -1,0 +1,158 @@
+//! DaemonSets: nodes, revisions, updates with and without surge.
+
+use super::{bystander, pod, ready, ready_of, template};
+use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after, once};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
+use serde_json::{Value, json};
+use sim::{Sim, State};
+
+fn set(spec: &Value) -> Value {
+    let mut set = json!({
+        "kind": "DaemonSet",
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": {
+            "selector": { "matchLabels": { "app": "web" } },
+            "template": template("web", "v1"),
+        },
+    });
+    for (key, value) in spec.as_object().into_iter().flatten() {
+        set["spec"][key] = value.clone();
+    }
+    set
+}
+
+fn node(name: &str) -> Value {
+    json!({ "kind": "Node", "metadata": { "name": name } })
+}
+
+fn taint(name: &'static str, effect: Option<&str>) -> Act {
+    let taints: Vec<Value> = effect
+        .map(|effect| json!({ "key": "k", "effect": effect }))
+        .into_iter()
+        .collect();
+    Act::Merge("Node", name, json!({ "spec": { "taints": taints } }))
+}
+
+fn image(image: &str) -> Act {
+    let containers = json!([{ "name": "main", "image": image }]);
+    let spec = json!({ "template": { "spec": { "containers": containers } } });
+    Act::Merge("DaemonSet", "web", json!({ "spec": spec }))
+}
+
+fn all_are(state: &State, image: &str) -> bool {
+    ready_of(state, image) >= ready(state, "web")
+}
+
+fn is(sim: &Sim, pods: usize, image: &str, revisions: usize) -> bool {
+    let status = sim
+        .get::<DaemonSet>("default", "web")
+        .and_then(|set| set.status);
+    sim.read(|state| ready(state, "web") == pods && ready_of(state, image) >= pods)
+        && sim.list::<ControllerRevision>(Some("default")).len() == revisions
+        && status.is_some_and(|s| {
+            s.number_available == Some(pods as i32)
+                && s.updated_number_scheduled == Some(pods as i32)
+        })
+}
+
+fn scenario(name: &'static str, nodes: &[&str], begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
+    let mut all: Vec<Value> = nodes.iter().map(|name| node(name)).collect();
+    all.push(bystander());
+    all.extend(begin);
+    Scenario {
+        name,
+        parts: &[Part::DaemonSet],
+        around: ALL_AROUND,
+        begin: all,
+        steps,
+        bounds: Bounds::default(),
+        end: |_| true,
+    }
+}
+
+pub(super) fn all() -> Vec<Scenario> {
+    let nodes = &["node-1", "node-2"];
+    vec![
+        Scenario {
+            bounds: Bounds {
+                unavailable: Some(1),
+                ..Bounds::default()
+            },
+            end: |sim| is(sim, 2, "v1", 2),
+            ..scenario(
+                "daemonset updates and goes back",
+                nodes,
+                vec![set(&json!({}))],
+                vec![
+                    after(20, image("v2")),
+                    once(
+                        |state| ready(state, "web") == 2 && all_are(state, "v2"),
+                        image("v1"),
+                    ),
+                ],
+            )
+        },
+        Scenario {
+            bounds: Bounds {
+                surge: Some(1),
+                unavailable: Some(0),
+                ..Bounds::default()
+            },
+            end: |sim| is(sim, 2, "v2", 1),
+            ..scenario(
+                "daemonset surges",
+                nodes,
+                vec![set(&json!({
+                    "minReadySeconds": 5,
+                    "revisionHistoryLimit": 0,
+                    "updateStrategy": {
+                        "type": "RollingUpdate",
+                        "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 },
+                    },
+                }))],
+                vec![after(30, image("v2"))],
+            )
+        },
+        Scenario {
+            end: |sim| is(sim, 2, "v1", 1),
+            ..scenario(
+                "daemonset follows nodes",
+                nodes,
+                vec![set(&json!({}))],
+                vec![
+                    after(10, Act::Create(node("node-3"))),
+                    after(10, taint("node-2", Some("NoSchedule"))),
+                    after(10, taint("node-3", Some("NoExecute"))),
+                    after(10, taint("node-2", None)),
+                ],
+            )
+        },
+        Scenario {
+            end: |sim| is(sim, 2, "v1", 1),
+            ..scenario(
+                "daemonset adopts, releases and replaces",
+                nodes,
+                vec![
+                    {
+                        let mut orphan = pod("web-1", "web");
+                        orphan["spec"]["nodeName"] = "node-1".into();
+                        orphan
+                    },
+                    set(&json!({ "updateStrategy": { "type": "OnDelete" } })),
+                ],
+                vec![
+                    after(
+                        10,
+                        Act::MergePod("web", json!({ "metadata": { "labels": { "app": "lab" } } })),
+                    ),
+                    after(
+                        10,
+                        Act::MergePod("web", json!({ "status": { "phase": "Failed" } })),
+                    ),
+                    after(10, Act::DeletePods("web", 1)),
+                    after(20, Act::DeletePods("web", 2)),
+                ],
+            )
+        },
+    ]
+}
