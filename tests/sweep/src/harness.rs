@@ -7,6 +7,7 @@ use crate::oracle::{self, Oracle};
 use crate::scenario::{Act, Part, Scenario, Step};
 use ::objects::meta;
 use cronjob::CronJobController;
+use daemonset::DaemonSetController;
 use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
@@ -268,6 +269,7 @@ impl World<'_> {
                 Part::ReplicaSet => runtime.run(ReplicaSetController, 2),
                 Part::Replication => runtime.run(ReplicationManager, 2),
                 Part::Deployment => runtime.run(DeploymentController, 2),
+                Part::DaemonSet => runtime.run(DaemonSetController::default(), 2),
                 Part::StatefulSet => runtime.run(StatefulSetController, 2),
                 Part::Job => runtime.run(JobController::default(), 2),
                 Part::CronJob => runtime.run(CronJobController::new(runtime.reads()), 2),

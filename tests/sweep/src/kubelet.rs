@@ -1,6 +1,7 @@
 //! What is around the controllers, imitated: scheduler, kubelet, garbage collector.
 
 use crate::scenario::Surroundings;
+use ::objects::affinity::Required;
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
@@ -89,7 +90,10 @@ impl Around {
             return;
         }
         if self.does.binds && !bound {
-            sim.bind(namespace, name, "node-1");
+            // Pods that ask for a node get it.
+            let asked = pod.spec.as_ref().and_then(|s| Required::of(s).node_names());
+            let node = asked.and_then(|names| names.first().copied());
+            sim.bind(namespace, name, node.unwrap_or("node-1"));
         }
         let image = pod
             .spec

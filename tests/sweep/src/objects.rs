@@ -1,7 +1,7 @@
 //! The kinds that scenarios are made of, by name.
 
 use json::merge;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
@@ -109,6 +109,7 @@ by_kind! {
     "Namespace" => Namespace, "";
     "Node" => Node, "";
     "Deployment" => Deployment, "default";
+    "DaemonSet" => DaemonSet, "default";
     "ReplicaSet" => ReplicaSet, "default";
     "ReplicationController" => ReplicationController, "default";
     "CronJob" => CronJob, "default";

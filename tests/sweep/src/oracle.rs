@@ -4,6 +4,7 @@ mod jobs;
 mod ordinals;
 
 use crate::scenario::{Bounds, Part};
+use ::objects::affinity::Required;
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
 use jobs::Jobs;
@@ -141,6 +142,11 @@ impl Seen {
                 (write.kind, write.subresource),
                 ("ReplicaSet", "") | ("Deployment", "" | "status")
             ),
+            Part::DaemonSet => {
+                (write.kind == "Pod" && write.subresource.is_empty())
+                    || write.kind == "ControllerRevision"
+                    || (write.kind == "DaemonSet" && write.subresource == "status")
+            }
             Part::Disruption => {
                 matches!(write.kind, "PodDisruptionBudget" | "Pod") && write.subresource == "status"
             }
@@ -203,6 +209,9 @@ impl Seen {
             return;
         }
         let Some(group) = group else { return };
+        if self.parts.contains(&Part::DaemonSet) {
+            return self.daemon(state, write, &group, ours && ends);
+        }
         let Some(counts) = self.counts(state, &group) else {
             return;
         };
@@ -272,6 +281,52 @@ impl Seen {
             }
         }
         Some(counts)
+    }
+
+    /// O4: a node has one daemon, two only with surge, and an update leaves enough nodes with an available one.
+    fn daemon(&mut self, state: &State, write: &Write, set: &str, ends: bool) {
+        let mut places: HashMap<String, (usize, usize)> = HashMap::new();
+        for node in state.list::<Node>(None) {
+            places.insert(meta::name(&node.metadata).to_owned(), (0, 0));
+        }
+        let nodes = places.len();
+        for pod in state.list::<Pod>(None) {
+            let asked = pod.spec.as_ref().and_then(|s| Required::of(s).node_names());
+            let asked = asked.and_then(|names| names.first().copied());
+            let Some(node) = pods::node_name(&pod).or(asked) else {
+                continue;
+            };
+            if meta::is_controlled_by(&pod.metadata, set) && !pods::is_terminal(&pod) {
+                let (running, ready) = places.entry(node.to_owned()).or_default();
+                let stays = pods::is_active(&pod);
+                *running += usize::from(stays || self.bounds.surge.is_none());
+                *ready += usize::from(stays && pods::is_ready(&pod));
+            }
+        }
+        let most = if self.bounds.surge.is_some() { 2 } else { 1 };
+        let created = write.verb == Verb::Create && write.subresource.is_empty();
+        if created && places.values().any(|(running, _)| *running > most) {
+            self.complain(write, &format!("O4: more than {most} daemons on a node"));
+        }
+        if let Some(surge) = self.bounds.surge {
+            // Beside one that is not available, another may come at any time.
+            let pairs = places.values();
+            let pairs = pairs.filter(|(running, ready)| *running > 1 && *ready > 0);
+            let pairs = pairs.count();
+            if created && pairs > surge {
+                self.complain(write, &format!("O4: {pairs} nodes with two daemons"));
+            }
+        }
+        let Some(unavailable) = self.bounds.unavailable else {
+            return;
+        };
+        let ready = places.values().filter(|(_, ready)| *ready > 0).count();
+        if ready == nodes {
+            self.reached.insert(set.to_owned());
+        } else if ends && self.reached.contains(set) && ready + unavailable < nodes {
+            let text = format!("O4: a daemon is available on {ready} nodes of {nodes}");
+            self.complain(write, &text);
+        }
     }
 
     /// O4: no eviction is let through that leaves fewer healthy pods than the budget says.

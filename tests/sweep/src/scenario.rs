@@ -13,6 +13,8 @@ pub enum Part {
     Replication,
     /// `deployment`.
     Deployment,
+    /// `daemonset`.
+    DaemonSet,
     /// `statefulset`.
     StatefulSet,
     /// `job`.

@@ -1,6 +1,7 @@
 //! The scenarios.
 
 mod cluster;
+mod daemonsets;
 mod cronjobs;
 mod deployments;
 mod disruptions;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(replication::all());
     all.extend(cronjobs::all());
     all.extend(deployments::all());
+    all.extend(daemonsets::all());
     all.extend(jobs::all());
     all.extend(disruptions::all());
     all.extend(services::all());
