@@ -387,8 +387,12 @@ impl Run {
                     (Pause::Ended(code, at), _) => (code, at),
                     (_, Some(killed)) if killed <= horizon => (does.kill_code, killed),
                     (pause, killed) => {
-                        if let Pause::Until(at) = pause {
-                            turn.next.at(at);
+                        match pause {
+                            Pause::Until(at) => turn.next.at(at),
+                            Pause::Stuck(word) => {
+                                tracing::debug!(pod = ?turn.pod.metadata.name, %word, "a script runs for ever");
+                            }
+                            _ => {}
                         }
                         if let Some(killed) = killed {
                             turn.next.at(killed);

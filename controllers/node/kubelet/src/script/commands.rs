@@ -429,7 +429,7 @@ impl<'a> Call<'a> {
                 let mut field = None;
                 let mut rest = flags.as_str();
                 while let Some(kind) = rest.chars().next() {
-                    rest = &rest[1..];
+                    rest = &rest[kind.len_utf8()..];
                     let length = match kind {
                         'd' => rest.chars().next().map_or(0, char::len_utf8),
                         _ => rest

@@ -64,7 +64,7 @@ struct Lexer<'a> {
     bash: bool,
 }
 
-impl<'a> Lexer<'a> {
+impl Lexer<'_> {
     fn token(&mut self) -> Result<Option<Token>, NotUnderstood> {
         loop {
             let trimmed = self.rest.trim_start_matches([' ', '\t']);
@@ -84,7 +84,7 @@ impl<'a> Lexer<'a> {
         let after = self.rest.get(1..).unwrap_or_default();
         if matches!(digit, b'0'..=b'2')
             && after.starts_with(['<', '>'])
-            && let Some(how) = self.one_of(&REDIRECTS, after)
+            && let Some(how) = one_of(&REDIRECTS, after)
         {
             self.rest = &after[how.len()..];
             return Ok(Some(Token::Redirect {
@@ -92,7 +92,7 @@ impl<'a> Lexer<'a> {
                 how,
             }));
         }
-        if let Some(how) = self.one_of(&REDIRECTS, self.rest) {
+        if let Some(how) = one_of(&REDIRECTS, self.rest) {
             self.rest = &self.rest[how.len()..];
             if how.starts_with("<<") {
                 return Err(NotUnderstood("<<".to_owned()));
@@ -100,7 +100,7 @@ impl<'a> Lexer<'a> {
             let from = u8::from(!how.starts_with('<'));
             return Ok(Some(Token::Redirect { from, how }));
         }
-        if let Some(operator) = self.one_of(&OPERATORS, self.rest) {
+        if let Some(operator) = one_of(&OPERATORS, self.rest) {
             self.rest = &self.rest[operator.len()..];
             return Ok(Some(Token::Operator(if operator == "\r" {
                 "\n"
@@ -109,10 +109,6 @@ impl<'a> Lexer<'a> {
             })));
         }
         self.word(&[]).map(|word| Some(Token::Word(word)))
-    }
-
-    fn one_of(&self, all: &[&'static str], text: &str) -> Option<&'static str> {
-        all.iter().copied().find(|one| text.starts_with(one))
     }
 
     /// Reads a word, up to a blank or operator, or up to one of `ends` in what `${…}` has in it.
@@ -128,7 +124,7 @@ impl<'a> Lexer<'a> {
                 }
                 '\'' => {
                     let inner = &self.rest[1..];
-                    let end = inner.find('\'').ok_or_else(|| self.open("'"))?;
+                    let end = inner.find('\'').ok_or_else(|| open("'"))?;
                     text(&mut word, &inner[..end], true);
                     self.rest = &inner[end + 1..];
                 }
@@ -160,7 +156,7 @@ impl<'a> Lexer<'a> {
         // An empty text keeps a word that is nothing but quotes.
         text(word, "", true);
         loop {
-            let next = self.rest.chars().next().ok_or_else(|| self.open("\""))?;
+            let next = self.rest.chars().next().ok_or_else(|| open("\""))?;
             match next {
                 '"' => {
                     self.rest = &self.rest[1..];
@@ -184,7 +180,7 @@ impl<'a> Lexer<'a> {
     /// What begins with `$` or a backtick.
     fn expansion(&mut self, word: &mut Word, quoted: bool) -> Result<(), NotUnderstood> {
         if let Some(inner) = self.rest.strip_prefix('`') {
-            let end = inner.find('`').ok_or_else(|| self.open("`"))?;
+            let end = inner.find('`').ok_or_else(|| open("`"))?;
             let program = Arc::new(self.nested(&inner[..end].replace("\\$", "$"))?);
             word.push(Piece::Command { program, quoted });
             self.rest = &inner[end + 1..];
@@ -215,7 +211,7 @@ impl<'a> Lexer<'a> {
             }
         }
         if let Some(inner) = after.strip_prefix('(') {
-            let end = closing(inner).ok_or_else(|| self.open("$("))?;
+            let end = closing(inner).ok_or_else(|| open("$("))?;
             let program = Arc::new(self.nested(&inner[..end])?);
             word.push(Piece::Command { program, quoted });
             self.rest = &inner[end + 1..];
@@ -264,12 +260,12 @@ impl<'a> Lexer<'a> {
         }
         let name = name_at(self.rest).to_owned();
         if name.is_empty() {
-            return Err(self.open("${"));
+            return Err(open("${"));
         }
         self.rest = &self.rest[name.len()..];
         let colon = self.rest.starts_with(':');
         let after = self.rest.strip_prefix(':').unwrap_or(self.rest);
-        let kind = after.chars().next().ok_or_else(|| self.open("${"))?;
+        let kind = after.chars().next().ok_or_else(|| open("${"))?;
         let change = match kind {
             '}' if !colon => {
                 self.rest = &after[1..];
@@ -303,16 +299,12 @@ impl<'a> Lexer<'a> {
                 )));
             }
         };
-        self.rest = self.rest.strip_prefix('}').ok_or_else(|| self.open("${"))?;
+        self.rest = self.rest.strip_prefix('}').ok_or_else(|| open("${"))?;
         Ok(Piece::Variable {
             name,
             change,
             quoted,
         })
-    }
-
-    fn open(&self, what: &str) -> NotUnderstood {
-        NotUnderstood(format!("{what} without its end"))
     }
 }
 
@@ -358,4 +350,12 @@ fn closing(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+fn one_of(all: &[&'static str], text: &str) -> Option<&'static str> {
+    all.iter().copied().find(|one| text.starts_with(one))
+}
+
+fn open(what: &str) -> NotUnderstood {
+    NotUnderstood(format!("{what} without its end"))
 }

@@ -170,6 +170,7 @@ impl Machine {
     }
 
     /// Sets `set -e` and `set -u` from the flags of the shell.
+    #[must_use]
     pub fn with_flags(mut self, flags: &str) -> Self {
         self.careful = flags.contains('e');
         self.strict = flags.contains('u');
@@ -609,7 +610,7 @@ impl Machine {
             "trap" => self.trap(arguments)?,
             "set" => self.set(arguments)?,
             "export" | "readonly" | "local" | "declare" | "typeset" => {
-                self.declare(name, arguments)?
+                self.declare(name, arguments)?;
             }
             "unset" => {
                 for name in arguments.iter().filter(|name| !name.starts_with('-')) {

@@ -52,7 +52,7 @@ fn check(program: &Program, functions: &dyn Fn(&str) -> bool) -> Result<(), NotU
         _ => &[],
     });
     for simple in simples {
-        let name = simple.words.first().and_then(|word| literal(word));
+        let name = simple.words.first().and_then(literal);
         if let Some(name) = name
             && !functions(&name)
             && !commands::is_known(&name)
@@ -628,7 +628,7 @@ fn idle(condition: &[Op], body: &[Op]) -> Option<Duration> {
         let (name, arguments) = words.split_first()?;
         match name.as_str() {
             ":" | "true" | "echo" | "date" => {}
-            "sleep" => total += commands::sleep_time(arguments)?,
+            "sleep" => total = total.saturating_add(commands::sleep_time(arguments)?),
             _ => return None,
         }
     }

@@ -199,6 +199,8 @@ fn loops_turn_as_often_as_they_should() {
         ),
         ("while true; do sleep 5; done", "forever"),
         ("while :; do echo hello; sleep 10; done", "forever"),
+        ("while true; do sleep infinity; sleep 1; done", "forever"),
+        ("echo a | cut -é1", "not understood: cut é1"),
         ("for i in {1..3}; do echo $i; done", "1 2 3 | exit 0"),
         ("break", "not understood: break"),
     ]);
