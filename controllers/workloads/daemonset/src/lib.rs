@@ -17,6 +17,9 @@
 //!   neither, `syncNodeUpdate`).
 //! - Of two revisions with one template only the pods of the one that goes are given the other's label (upstream
 //!   relabels the pods of old templates too, which are then never updated, `dedupCurHistories`).
+//! - A pod that gives way because it is not available goes only if the API server knows it as it was seen. On a list
+//!   that lags, upstream deletes all pods that have become ready meanwhile (`rollingUpdate`).
+//! - With surge, a failed pod that waits is no reason for another one beside it (`podsShouldBeOnNode`).
 //! - Revisions are compared by what they mean and not by their bytes: a field that another version wrote as `null`
 //!   starts no rollout.
 //!

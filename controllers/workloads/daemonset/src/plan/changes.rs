@@ -17,6 +17,9 @@ const BURST: usize = 500;
 pub(super) struct Changes<'a> {
     /// Pods to delete.
     pub(super) delete: Vec<&'a Pod>,
+    /// Pods to delete because they are not available, unless they have changed since they were seen: a cache that lags
+    /// would otherwise take down all that have become available meanwhile.
+    pub(super) replace: Vec<&'a Pod>,
     /// Nodes that get a pod.
     pub(super) create: Vec<&'a str>,
     /// What is to be told besides.
@@ -25,7 +28,7 @@ pub(super) struct Changes<'a> {
 
 impl Changes<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        self.delete.is_empty() && self.create.is_empty()
+        self.delete.is_empty() && self.replace.is_empty() && self.create.is_empty()
     }
 
     /// Deletions go first: what they give back may be what the creations need.
@@ -33,8 +36,9 @@ impl Changes<'_> {
         for note in &self.notes {
             plan.note(note.clone());
         }
-        let delete = self.delete.iter().take(BURST);
-        plan.then(delete.map(|pod| delete_pod(world, pod)).collect());
+        let delete = self.delete.iter().map(|pod| delete_pod(world, pod));
+        let replace = self.replace.iter().map(|pod| replace_pod(world, pod));
+        plan.then(delete.chain(replace).take(BURST).collect());
         let mut pods = Maker::new(world, settings);
         let create = self.create.iter().take(BURST);
         plan.then_ramp(create.map(|node| pods.create(node)).collect());
@@ -46,6 +50,12 @@ fn delete_pod(world: &World, pod: &Pod) -> Action {
     Action::delete(pod)
         .noting(&world.me, "SuccessfulDelete", message)
         .warning(&world.me, "FailedDelete", "Error deleting")
+}
+
+fn replace_pod(world: &World, pod: &Pod) -> Action {
+    delete_pod(world, pod)
+        .at_version(pod.metadata.resource_version.clone())
+        .because("it is not available")
 }
 
 /// Makes pods that have names of their own.

@@ -84,9 +84,10 @@ fn keep_a_pair<'a>(
         .delete
         .extend(new.iter().skip(1).chain(old.iter().skip(1)));
     if let (Some(new), Some(old)) = (new.first(), old.first()) {
-        let available = pod::is_available(new, settings.min_ready_seconds, world.now);
-        if !pod::is_ready(old) || available {
+        if pod::is_available(new, settings.min_ready_seconds, world.now) {
             changes.delete.push(old);
+        } else if !pod::is_ready(old) {
+            changes.replace.push(old);
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn replace<'a>(
             Node::Old(old) if is_available(world, settings, old) => candidates.push(old),
             Node::Old(old) => {
                 unavailable += 1;
-                changes.delete.push(old);
+                changes.replace.push(old);
             }
         }
     }
@@ -82,7 +82,7 @@ pub(super) fn surge<'a>(
                     (true, true) => candidates.push(name),
                     (true, false) => changes.create.push(name),
                     (false, true) => misplaced.push(old),
-                    (false, false) => changes.delete.push(old),
+                    (false, false) => changes.replace.push(old),
                 }
             }
         }

@@ -82,7 +82,7 @@ pub(super) fn pod(name: &str, on: &str, hash: &str, more: Value) -> Arc<Pod> {
     typed(
         json!({
             "metadata": {
-                "name": name, "namespace": "shop", "uid": format!("uid-{name}"), "creationTimestamp": ago(600),
+                "name": name, "namespace": "shop", "uid": format!("uid-{name}"), "creationTimestamp": ago(600), "resourceVersion": "7",
                 "labels": {"app": "logs", "controller-revision-hash": hash},
                 "ownerReferences": [owner()],
             },

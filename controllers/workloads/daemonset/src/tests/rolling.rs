@@ -1,5 +1,6 @@
 use super::kit::*;
 use crate::{Strategy, World};
+use ::plan::Verb;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -79,16 +80,37 @@ fn pods_that_lack_availability_count_against_the_bound_but_may_go_themselves() {
                 pod("a", "n1", "h1", unready()),
                 pod("b", "n2", "h1", unready()),
             ],
-            vec!["delete pod/a", "delete pod/b"],
+            vec![
+                "delete pod/a (it is not available)",
+                "delete pod/b (it is not available)",
+            ],
         ),
         (
             vec![pod("a", "n1", "h1", unready()), old("b", "n2")],
-            vec!["delete pod/a"],
+            vec!["delete pod/a (it is not available)"],
         ),
         (vec![new("a", "n1"), old("b", "n2")], vec!["delete pod/b"]),
     ] {
         assert_eq!(planned(&rollout(json!({}), 2, pods)), expected);
     }
+}
+
+#[test]
+fn a_pod_that_is_not_available_goes_only_as_it_was_seen() {
+    // It may have become ready meanwhile, with all the others that the cache does not know of yet.
+    let pods = vec![pod("a", "n1", "h1", unready()), old("b", "n2")];
+    let world = rollout(unavailable(json!(2)), 2, pods);
+    let plan = crate::plan(&world);
+    let versions: Vec<_> = plan
+        .actions()
+        .map(|action| match &action.verb {
+            Verb::Delete {
+                resource_version, ..
+            } => (action.on.name.as_str(), resource_version.as_deref()),
+            _ => panic!("{action}"),
+        })
+        .collect();
+    assert_eq!(versions, [("b", None), ("a", Some("7"))]);
 }
 
 #[test]
@@ -183,7 +205,7 @@ fn surging_pods_come_beside_old_ones_and_these_go_afterwards() {
                 new("b", "n2"),
                 new("c", "n3"),
             ],
-            vec!["delete pod/a"],
+            vec!["delete pod/a (it is not available)"],
         ),
         // Of three, one of each kind is kept.
         (
