@@ -134,6 +134,13 @@ impl Cluster {
         Ok(Client::try_from(self.config.clone())?)
     }
 
+    /// A client that is told of each refusal; that of [`Cluster::client`] asks again when it is told to wait.
+    pub fn plain_client(&self) -> Result<Client> {
+        let mut config = self.config.clone();
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
+
     /// The administrator's kubeconfig file.
     pub fn kubeconfig(&self) -> &std::path::Path {
         &self.kubeconfig

@@ -16,6 +16,7 @@ pub(crate) struct Set {
 
 const HTTP: &str = "asks its pods over HTTP: real containers";
 const EXEC: &str = "runs commands in its pods: real containers";
+const PROBES: &str = "makes its pods unready by a probe: real containers";
 const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
 const PREEMPTION: &str = "the scheduler does not preempt yet";
 const COLLECTOR: &str = "needs the garbage collector";
@@ -25,6 +26,14 @@ pub(crate) const SETS: &[Set] = &[
     Set {
         name: "apps",
         tests: &[
+            "[sig-apps] ControllerRevision [Serial] should manage the lifecycle of a ControllerRevision [Conformance]",
+            "[sig-apps] Daemon set [Serial] should list and delete a collection of DaemonSets [Conformance]",
+            "[sig-apps] Daemon set [Serial] should retry creating failed daemon pods [Conformance]",
+            "[sig-apps] Daemon set [Serial] should rollback without unnecessary restarts [Conformance]",
+            "[sig-apps] Daemon set [Serial] should run and stop complex daemon [Conformance]",
+            "[sig-apps] Daemon set [Serial] should run and stop simple daemon [Conformance]",
+            "[sig-apps] Daemon set [Serial] should update pod when spec was updated and update strategy is RollingUpdate [Conformance]",
+            "[sig-apps] Daemon set [Serial] should verify changes to a daemon set status [Conformance]",
             "[sig-apps] Deployment Deployment should have a working scale subresource [Conformance]",
             "[sig-apps] Deployment RecreateDeployment should delete old pods and create new ones [Conformance]",
             "[sig-apps] Deployment RollingUpdateDeployment should delete old pods and create new ones [Conformance]",
@@ -47,9 +56,6 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-apps] DisruptionController should evict ready pods with AlwaysAllow UnhealthyPodEvictionPolicy",
             "[sig-apps] DisruptionController should evict ready pods with Default UnhealthyPodEvictionPolicy",
             "[sig-apps] DisruptionController should evict ready pods with IfHealthyBudget UnhealthyPodEvictionPolicy",
-            "[sig-apps] DisruptionController should evict unready pods with AlwaysAllow UnhealthyPodEvictionPolicy",
-            "[sig-apps] DisruptionController should not evict unready pods with Default UnhealthyPodEvictionPolicy",
-            "[sig-apps] DisruptionController should not evict unready pods with IfHealthyBudget UnhealthyPodEvictionPolicy",
             "[sig-apps] DisruptionController should observe PodDisruptionBudget status updated [Conformance]",
             "[sig-apps] DisruptionController should observe that the PodDisruptionBudget status is not updated for unmanaged pods",
             "[sig-apps] DisruptionController should update/patch PodDisruptionBudget status [Conformance]",
@@ -73,6 +79,18 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-apps] ReplicationController should test the lifecycle of a ReplicationController [Conformance]",
         ],
         left_out: &[
+            (
+                "[sig-apps] DisruptionController should evict unready pods with AlwaysAllow UnhealthyPodEvictionPolicy",
+                PROBES,
+            ),
+            (
+                "[sig-apps] DisruptionController should not evict unready pods with Default UnhealthyPodEvictionPolicy",
+                PROBES,
+            ),
+            (
+                "[sig-apps] DisruptionController should not evict unready pods with IfHealthyBudget UnhealthyPodEvictionPolicy",
+                PROBES,
+            ),
             (
                 "[sig-apps] ReplicaSet should serve a basic image on each replica with a public image [Conformance]",
                 HTTP,

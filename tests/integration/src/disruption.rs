@@ -2,11 +2,12 @@
 
 use crate::manifest::{deployment, is_complete, is_ready, living, pod, replica_set, spec, uid};
 use anyhow::{Context, Result, bail, ensure};
-use cluster::{Namespace, Outcome, eventually, upstream_fails, with_namespace};
+use cluster::{Cluster, Namespace, Outcome, eventually, upstream_fails, with_namespace};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Api;
 use kube::api::{DeleteParams, EvictParams};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -58,7 +59,9 @@ async fn comes_to(
 
 /// Whether the API server lets a pod go.
 async fn evict(ns: &Namespace, pod: &str) -> Result<bool> {
-    match ns.api::<Pod>().evict(pod, &EvictParams::default()).await {
+    let client = Cluster::shared()?.plain_client()?;
+    let pods: Api<Pod> = Api::namespaced(client, ns.name());
+    match pods.evict(pod, &EvictParams::default()).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 429 => Ok(false),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
