@@ -15,6 +15,7 @@ pub(crate) struct Set {
 }
 
 const HTTP: &str = "asks its pods over HTTP: real containers";
+const STORAGE: &str = "needs a default storage class and volumes";
 const EXEC: &str = "runs commands in its pods: real containers";
 const PROBES: &str = "makes its pods unready by a probe: real containers";
 const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
@@ -77,8 +78,81 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-apps] ReplicationController should get and update a ReplicationController scale [Conformance]",
             "[sig-apps] ReplicationController should release no longer matching pods [Conformance]",
             "[sig-apps] ReplicationController should test the lifecycle of a ReplicationController [Conformance]",
+            "[sig-apps] StatefulSet AvailableReplicas should get updated accordingly when MinReadySeconds is enabled",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] Should recreate evicted statefulset [Conformance]",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should have a working scale subresource [Conformance]",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should implement legacy replacement when the update strategy is OnDelete",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should list, patch and delete a collection of StatefulSets [Conformance]",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform canary updates and phased rolling updates of template modifications [Conformance]",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform canary updates and phased rolling updates of template modifications for partiton1 and delete pod-0 without failing container",
+            "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should validate Statefulset Status endpoints [Conformance]",
+            "[sig-apps] StatefulSet MinReadySeconds should be honored when enabled",
+            "[sig-apps] StatefulSet Scaling StatefulSetStartOrdinal Decreasing .start.ordinal",
+            "[sig-apps] StatefulSet Scaling StatefulSetStartOrdinal Increasing .start.ordinal",
+            "[sig-apps] StatefulSet Scaling StatefulSetStartOrdinal Removing .start.ordinal",
+            "[sig-apps] StatefulSet Scaling StatefulSetStartOrdinal Setting .start.ordinal",
         ],
         left_out: &[
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] Burst scaling should run to completion even with unhealthy pods [Slow] [Conformance]",
+                EXEC,
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] Scaling should happen in predictable order and halt if any stateful pod is unhealthy [Slow] [Conformance]",
+                EXEC,
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications [Conformance]",
+                EXEC,
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform canary updates and phased rolling updates of template modifications for partiton1 and delete pod-0 with failing container",
+                "its containers end as their script says: real containers",
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should adopt matching orphans and release non-matching pods",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should not deadlock when a pod's predecessor fails",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications with PVCs",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should provide basic identity",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Automatically recreate PVC for pending pod when PVC is missing PVC should be recreated when pod is pending due to missing PVC [Disruptive] [Serial]",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs after adopting pod (WhenDeleted)",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs after adopting pod (WhenScaled)",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs with a OnScaledown policy",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs with a WhenDeleted policy",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should not delete PVC with OnScaledown policy if another controller owns the PVC",
+                STORAGE,
+            ),
+            (
+                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should not delete PVCs when there is another controller",
+                STORAGE,
+            ),
             (
                 "[sig-apps] DisruptionController should evict unready pods with AlwaysAllow UnhealthyPodEvictionPolicy",
                 PROBES,

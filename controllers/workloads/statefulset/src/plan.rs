@@ -32,7 +32,7 @@ pub fn plan(world: &World) -> Plan {
         return plan;
     }
     plan.then(claim(world));
-    let revisions = Revisions::of(world, settings);
+    let revisions = Revisions::of(world);
     plan.then(revisions.write(world).into_iter().collect());
     Round::new(world, settings, &revisions)
         .go()

@@ -35,7 +35,7 @@ pub fn status(world: &World, outcome: &Outcome) -> Option<StatefulSet> {
 }
 
 fn counted(world: &World, settings: &Settings, old: &StatefulSetStatus) -> StatefulSetStatus {
-    let revisions = Revisions::of(world, settings);
+    let revisions = Revisions::of(world);
     let count = |of: &dyn Fn(&Pod) -> bool| {
         let pods = world.pods.values();
         pods.filter(|pod| of(pod)).count() as i32
@@ -72,7 +72,7 @@ fn complete(settings: &Settings, mut status: StatefulSetStatus) -> StatefulSetSt
     status
 }
 
-fn is_revision(failure: &&Failure) -> bool {
+fn is_revision(failure: &Failure) -> bool {
     failure.on.kind.kind == "ControllerRevision" && failure.verb != "delete"
 }
 

@@ -45,7 +45,7 @@ enum Todo {
 }
 
 impl Revisions {
-    pub(crate) fn of(world: &World, _: &Settings) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         let template = world.template().cloned().unwrap_or_default();
         let data = history::data(&template);
         let (name, todo) = match history::find_equal(&world.revisions, &data).last() {
@@ -60,7 +60,11 @@ impl Revisions {
                 };
                 (meta::name(&update.metadata).to_owned(), todo)
             }
-            None => (name(world, &data), Todo::Create(data)),
+            // Nothing is made any more, so the status cannot name what is not there.
+            None => match world.revisions.last().filter(|_| world.is_going()) {
+                Some(newest) => (meta::name(&newest.metadata).to_owned(), Todo::Nothing),
+                None => (name(world, &data), Todo::Create(data)),
+            },
         };
         let update = Revision { name, template };
         Self {

@@ -160,13 +160,10 @@ impl<'a> Round<'a> {
     /// Whether it ended well or not: a pod that was evicted may have ended either way.
     fn replace_ended(&mut self, ordinal: i64, pod: &Pod) {
         let age = meta::created(&pod.metadata).map(|at| self.world.now.duration_since(at));
-        match age.filter(|age| *age < AGE) {
-            Some(age) => self.look_again(AGE - age),
-            None => {
-                let delete = pods::delete(self.world, pod, "it has ended");
-                self.deletes.push(delete);
-                self.leaving.insert(ordinal);
-            }
+        if let Some(age) = age.filter(|age| *age < AGE) {
+            self.look_again(AGE - age);
+        } else {
+            self.delete(ordinal, pod, "it has ended");
         }
     }
 

@@ -3,6 +3,7 @@
 use super::kit::{Case, going, owner, set};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use serde_json::{Value, json};
+use std::slice::from_ref;
 
 fn with_claims(replicas: i64, deleted: &str, scaled: &str) -> Case {
     let more = json!({ "spec": {
@@ -160,7 +161,7 @@ fn the_policy_says_who_owns_a_claim() {
         (
             "Retain",
             "Delete",
-            owned(&[pod.clone()]),
+            owned(from_ref(&pod)),
             Some(vec![]),
             None,
         ),
@@ -181,7 +182,7 @@ fn the_policy_says_who_owns_a_claim() {
         (
             "Delete",
             "Delete",
-            owned(&[pod.clone()]),
+            owned(from_ref(&pod)),
             Some(vec![by_set()]),
             None,
         ),
@@ -196,7 +197,7 @@ fn the_policy_says_who_owns_a_claim() {
         // Of a set of before: not ours to touch.
         ("Delete", "Delete", owned(&[another]), None, None),
         // Somebody else sees to it.
-        ("Delete", "Delete", owned(&[foreign.clone()]), None, None),
+        ("Delete", "Delete", owned(from_ref(&foreign)), None, None),
         (
             "Delete",
             "Delete",

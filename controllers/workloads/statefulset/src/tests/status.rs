@@ -100,3 +100,12 @@ fn a_revision_whose_name_is_taken_counts_as_a_collision_and_names_nothing() {
     );
     assert!(case.status(&refused(Cause::Forbidden)).is_none());
 }
+
+#[test]
+fn a_set_that_is_being_deleted_names_no_revision_that_is_not_there() {
+    let mut case = set(1, going()).wants("v2", "v1").ready(0..1, "v1");
+    let status = reported(&case).unwrap();
+    assert_eq!(status["updateRevision"], revision("v1"));
+    case.set["metadata"] = set(1, json!({})).set["metadata"].clone();
+    assert_eq!(reported(&case).unwrap()["updateRevision"], revision("v2"));
+}
