@@ -2,7 +2,7 @@
 //! 29453760; at the end of each story the CronJob is suspended, or it would never be quiet.
 
 use super::bystander;
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after, once};
+use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use serde_json::{Value, json};
 use sim::{Sim, State};
@@ -37,6 +37,19 @@ fn complete(name: &'static str, at: &str) -> Act {
     Act::Merge("Job", name, json!({ "status": status }))
 }
 
+/// As soon as a Job is there, for which it is not early until so many seconds after the step before.
+fn with(job: fn(&State) -> bool, seconds: u64, act: Act) -> Step {
+    Step {
+        when: Some(job),
+        ..after(seconds, act)
+    }
+}
+
+/// Nothing is done.
+fn wait() -> Act {
+    Act::Accept("Job")
+}
+
 fn suspend() -> Step {
     let spec = json!({ "spec": { "suspend": true } });
     after(15, Act::Merge("CronJob", "bell", spec))
@@ -69,8 +82,16 @@ pub(super) fn all() -> Vec<Scenario> {
                 "cronjob makes jobs and lets old ones go",
                 "Allow",
                 vec![
-                    once(|s| has(s, FIRST), complete(FIRST, "2026-01-01T00:02:10Z")),
-                    once(|s| has(s, SECOND), complete(SECOND, "2026-01-01T00:04:10Z")),
+                    with(
+                        |s| has(s, FIRST),
+                        119,
+                        complete(FIRST, "2026-01-01T00:02:10Z"),
+                    ),
+                    with(
+                        |s| has(s, SECOND),
+                        119,
+                        complete(SECOND, "2026-01-01T00:04:10Z"),
+                    ),
                     suspend(),
                 ],
             )
@@ -81,8 +102,8 @@ pub(super) fn all() -> Vec<Scenario> {
                 "cronjob replaces",
                 "Replace",
                 vec![
-                    once(|s| has(s, FIRST), Act::Accept("Job")),
-                    once(|s| has(s, SECOND), Act::Accept("Job")),
+                    with(|s| has(s, FIRST), 119, wait()),
+                    with(|s| has(s, SECOND), 119, wait()),
                     suspend(),
                 ],
             )
@@ -93,9 +114,9 @@ pub(super) fn all() -> Vec<Scenario> {
                 "cronjob forbids until the job is gone",
                 "Forbid",
                 vec![
-                    once(|s| has(s, FIRST), Act::Accept("Job")),
+                    with(|s| has(s, FIRST), 119, wait()),
                     after(130, Act::Delete("Job", FIRST)),
-                    once(|s| has(s, SECOND), Act::Accept("Job")),
+                    with(|s| has(s, SECOND), 0, wait()),
                     suspend(),
                 ],
             )
@@ -108,7 +129,7 @@ pub(super) fn all() -> Vec<Scenario> {
                 vec![
                     after(100, Act::Refuse("Job", "exceeded quota: jobs")),
                     after(35, Act::Accept("Job")),
-                    once(|s| has(s, FIRST), Act::Accept("Job")),
+                    with(|s| has(s, FIRST), 0, wait()),
                     suspend(),
                 ],
             )
