@@ -8,6 +8,7 @@ mod cronjob;
 mod deployment;
 mod disruption;
 mod endpoints;
+mod garbagecollector;
 mod job;
 mod manifest;
 mod mirroring;
