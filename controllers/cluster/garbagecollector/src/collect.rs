@@ -3,11 +3,11 @@
 use crate::NAME;
 use crate::graph::{Claim, Graph, Item, Life};
 use crate::plan::{self, Decision, Verdict, World};
-use crate::served::{Served, Table};
 use crate::uid::Uid;
 use ::plan::{Cause, Outcome};
 use ahash::AHashMap;
 use runtime::meta::Meta;
+use runtime::served::{Served, Table};
 use runtime::{Backoff, Executor, Key, Queue, Reads, Runtime};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;

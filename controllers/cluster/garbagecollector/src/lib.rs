@@ -25,7 +25,6 @@ mod collect;
 pub mod graph;
 mod monitor;
 pub mod plan;
-pub mod served;
 pub mod uid;
 
 use collect::Collector;

@@ -2,11 +2,11 @@
 
 use crate::collect::Collector;
 use crate::graph::Seen;
-use crate::served::{ACCEPT, Groups, PATHS, Served, Table};
 use ::plan::Kind;
 use ahash::AHashMap;
 use prometheus_client::metrics::counter::Counter;
 use runtime::meta::{MetaWatch, Told};
+use runtime::served::{Served, Table};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -41,8 +41,7 @@ pub(crate) async fn run(collector: Arc<Collector>, failures: Counter) {
     }
     let mut watches = Watches::new();
     loop {
-        let answers = discover(&collector).await;
-        let wait = match answers {
+        let wait = match collector.reads.served().await {
             Ok(answers) => {
                 let kinds = {
                     let mut table = collector
@@ -57,7 +56,7 @@ pub(crate) async fn run(collector: Arc<Collector>, failures: Counter) {
             }
             Err(error) => {
                 failures.inc();
-                tracing::debug!(error, "what is served cannot be read");
+                tracing::debug!(%error, "what is served cannot be read");
                 if watches.is_empty() { RETRY } else { PERIOD }
             }
         };
@@ -78,15 +77,6 @@ pub(crate) async fn run(collector: Arc<Collector>, failures: Counter) {
             }
         }
     }
-}
-
-async fn discover(collector: &Collector) -> Result<Vec<Groups>, String> {
-    let mut answers = Vec::new();
-    for path in PATHS {
-        let answer = collector.reads.get_as::<Groups>(path, ACCEPT).await;
-        answers.push(answer.map_err(|error| error.message)?);
-    }
-    Ok(answers)
 }
 
 /// Begins the watches that are missing and ends those of kinds that are gone.

@@ -39,6 +39,7 @@ mod record;
 mod scale;
 mod send;
 pub mod serve;
+pub mod served;
 mod trim;
 mod watch;
 mod watched;

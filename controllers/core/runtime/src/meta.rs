@@ -152,6 +152,30 @@ impl Reads {
     }
 }
 
+impl Reads {
+    /// The metadata of all objects of this kind in a namespace. A kind that is not served (any more) has none.
+    ///
+    /// # Errors
+    /// No answer, or one that says nothing.
+    pub async fn metas(&self, kind: Kind, namespace: &str) -> Result<Vec<Meta>, ReadError> {
+        #[derive(Deserialize)]
+        struct List {
+            items: Option<Vec<Partial>>,
+        }
+        let listed = send::read_as::<List>(self.process(), &kind.path(namespace), LIST).await;
+        match listed {
+            Ok(list) => Ok(list
+                .items
+                .into_iter()
+                .flatten()
+                .map(|o| o.metadata)
+                .collect()),
+            Err(refusal) if refusal.cause == Cause::NotFound => Ok(Vec::new()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+}
+
 /// A kind of which nobody knew when this was written. Its names live as long as the process: there are as many as
 /// kinds.
 pub fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Kind {
@@ -173,3 +197,6 @@ fn lasting(text: &str) -> &'static str {
     texts.insert(text);
     text
 }
+
+#[cfg(test)]
+mod tests;

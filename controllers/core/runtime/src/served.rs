@@ -1,14 +1,15 @@
 //! What the API server serves, from its aggregated discovery
 //! (`k8s.io/api/apidiscovery/v2`; upstream: garbagecollector.go, `GetDeletableResources`).
 
+use crate::reads::{ReadError, Reads};
 use ahash::{AHashMap, AHashSet};
 use plan::Kind;
 use serde::Deserialize;
 
 /// The form to ask for.
-pub const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 /// The paths to ask.
-pub const PATHS: [&str; 2] = ["/api", "/apis"];
+const PATHS: [&str; 2] = ["/api", "/apis"];
 
 /// An answer to discovery.
 #[derive(Debug, Deserialize)]
@@ -64,16 +65,18 @@ pub struct Served {
     pub namespaced: bool,
     /// Whether objects of it can be listed, watched and deleted.
     collectable: bool,
+    /// Whether objects of it can be listed and deleted.
+    emptied: bool,
 }
 
 /// All kinds that are served, the preferred version of each group first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table(Vec<Served>);
+pub struct Table(Vec<Served>, Vec<String>);
 
 impl Table {
     /// The table that the answers make. Where a server behind the API server is away, what it served `before` counts.
     pub fn new(answers: &[Groups], before: &Self) -> Self {
-        let mut table = Vec::new();
+        let (mut table, mut away) = (Vec::new(), Vec::new());
         for group in answers.iter().flat_map(|answer| &answer.items) {
             let name = &group.metadata.name;
             for version in &group.versions {
@@ -81,11 +84,17 @@ impl Table {
                     let stale =
                         |s: &&Served| s.kind.group == name && s.kind.version == version.version;
                     table.extend(before.0.iter().filter(stale));
+                    away.push(format!("{name}/{}", version.version));
                 }
                 table.extend(version.served(name));
             }
         }
-        Self(table)
+        Self(table, away)
+    }
+
+    /// The group versions that nobody answers for at the moment.
+    pub fn away(&self) -> &[String] {
+        &self.1
     }
 
     /// The kind that an owner reference names. If it is not served in that version any more it is the same kind in
@@ -115,15 +124,41 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The kinds that hold objects in namespaces, each in its preferred version: what is in the way when a namespace
+    /// goes.
+    pub fn in_namespaces(&self) -> Vec<Kind> {
+        let mut seen = AHashSet::new();
+        let kinds = self.0.iter().filter(|s| s.emptied && s.namespaced);
+        let kinds = kinds.filter(|s| seen.insert((s.kind.group, s.kind.plural)));
+        kinds.map(|s| s.kind).collect()
+    }
+}
+
+impl Reads {
+    /// What is served now.
+    ///
+    /// # Errors
+    /// No answer, or one that is no discovery.
+    pub async fn served(&self) -> Result<Vec<Groups>, ReadError> {
+        let mut answers = Vec::new();
+        for path in PATHS {
+            answers.push(self.get_as(path, ACCEPT).await?);
+        }
+        Ok(answers)
+    }
+}
+
 impl Version {
     fn served(&self, group: &str) -> impl Iterator<Item = Served> {
         self.resources.iter().filter_map(move |resource| {
             let kind = &resource.response_kind.as_ref()?.kind;
             let can = |verb: &str| resource.verbs.iter().any(|v| v == verb);
             Some(Served {
-                kind: runtime::meta::kind(group, &self.version, kind, &resource.resource),
+                kind: crate::meta::kind(group, &self.version, kind, &resource.resource),
                 namespaced: resource.scope == "Namespaced",
                 collectable: can("list") && can("watch") && can("delete"),
+                emptied: can("list") && can("delete"),
             })
         })
     }

@@ -41,6 +41,7 @@ fn what_can_be_listed_watched_and_deleted_is_watched_in_its_first_version() {
     let mut kinds: Vec<_> = table.collectable().into_values().collect();
     kinds.sort_by_key(|served| served.kind.plural);
     let paths: Vec<_> = kinds.iter().map(|served| served.kind.path("")).collect();
+    assert_eq!(table.in_namespaces().len(), 5);
     let wanted = [
         "/apis/craft.example/v2/looms",
         "/api/v1/pods",
@@ -72,6 +73,10 @@ fn what_a_server_that_is_away_served_counts_until_it_is_back() {
     let now = table(&groups, &before);
     assert!(now.find("craft.example/v2", "Loom").is_some());
     assert!(now.find("craft.example/v1", "Wheel").is_none());
+    assert_eq!(
+        (before.away().len(), now.away()),
+        (0, &["craft.example/v2".to_owned()][..])
+    );
     groups[1]["versions"] = json!([]);
     assert!(
         table(&groups, &now)
