@@ -20,7 +20,6 @@ const EXEC: &str = "runs commands in its pods: real containers";
 const PROBES: &str = "makes its pods unready by a probe: real containers";
 const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
 const PREEMPTION: &str = "the scheduler does not preempt yet";
-const COLLECTOR: &str = "needs the garbage collector";
 
 /// All sets.
 pub(crate) const SETS: &[Set] = &[
@@ -42,8 +41,10 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-apps] Deployment deployment should support proportional scaling [Conformance]",
             "[sig-apps] Deployment deployment should support rollover [Conformance]",
             "[sig-apps] Deployment iterative rollouts should eventually progress",
+            "[sig-apps] Deployment deployment reaping should cascade to its replica sets and pods",
             "[sig-apps] Deployment should run the lifecycle of a Deployment [Conformance]",
             "[sig-apps] Deployment should validate Deployment Status endpoints [Conformance]",
+            "[sig-apps] Deployment test Deployment ReplicaSet orphaning and adoption regarding controllerRef",
             "[sig-apps] DisruptionController evictions: enough pods, absolute => should allow an eviction",
             "[sig-apps] DisruptionController evictions: enough pods, replicaSet, percentage => should allow an eviction",
             "[sig-apps] DisruptionController evictions: maxUnavailable allow single eviction, percentage => should allow an eviction",
@@ -233,14 +234,6 @@ pub(crate) const SETS: &[Set] = &[
                 "runs a command that ends: real containers",
             ),
             (
-                "[sig-apps] Deployment deployment reaping should cascade to its replica sets and pods",
-                COLLECTOR,
-            ),
-            (
-                "[sig-apps] Deployment test Deployment ReplicaSet orphaning and adoption regarding controllerRef",
-                COLLECTOR,
-            ),
-            (
                 "[sig-apps] Job should create Workload and PodGroup for gang-eligible Job [FeatureGate:GenericWorkload] [Alpha] [Feature:OffByDefault] [FeatureGate:WorkloadWithJob] [Alpha] [Feature:OffByDefault]",
                 "alpha, off by default",
             ),
@@ -255,8 +248,26 @@ pub(crate) const SETS: &[Set] = &[
         ],
     },
     Set {
+        name: "garbage",
+        tests: &[
+            "[sig-api-machinery] Garbage collector should delete RS created by deployment when not orphaning [Conformance]",
+            "[sig-api-machinery] Garbage collector should delete jobs and pods created by cronjob",
+            "[sig-api-machinery] Garbage collector should delete pods created by rc when not orphaning [Conformance]",
+            "[sig-api-machinery] Garbage collector should keep the rc around until all its pods are deleted if the deleteOptions says so [Serial] [Conformance]",
+            "[sig-api-machinery] Garbage collector should not be blocked by dependency circle [Conformance]",
+            "[sig-api-machinery] Garbage collector should not delete dependents that have both valid owner and owner that's waiting for dependents to be deleted [Serial] [Conformance]",
+            "[sig-api-machinery] Garbage collector should orphan RS created by deployment when deleteOptions.PropagationPolicy is Orphan [Conformance]",
+            "[sig-api-machinery] Garbage collector should orphan pods created by rc if delete options say so [Serial] [Conformance]",
+            "[sig-api-machinery] Garbage collector should orphan pods created by rc if deleteOptions.OrphanDependents is nil",
+            "[sig-api-machinery] Garbage collector should support cascading deletion of custom resources",
+            "[sig-api-machinery] Garbage collector should support orphan deletion of custom resources",
+        ],
+        left_out: &[],
+    },
+    Set {
         name: "services",
         tests: &[
+            "[sig-network] EndpointSlice should create and delete EndpointSlices for a Service with a selector that matches no pods [Conformance]",
             "[sig-network] EndpointSlice should create Endpoints and EndpointSlices for Pods matching a Service [Conformance]",
             "[sig-network] EndpointSlice should support creating EndpointSlice API operations [Conformance]",
             "[sig-network] Endpoints should test the lifecycle of an Endpoint [Conformance]",
@@ -277,10 +288,6 @@ pub(crate) const SETS: &[Set] = &[
             (
                 "[sig-network] API Server should have Endpoints and EndpointSlices pointing to API Server [Conformance]",
                 "the API server listens on loopback, which Endpoints may not name",
-            ),
-            (
-                "[sig-network] EndpointSlice should create and delete EndpointSlices for a Service with a selector that matches no pods [Conformance]",
-                COLLECTOR,
             ),
             (
                 "[sig-network] EndpointSlice should support a Service with multiple endpoint IPs specified in multiple EndpointSlices [Conformance]",
