@@ -4,6 +4,7 @@
 //! these fail is a wrong test. See the crate `cluster` for the other variables.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod autoscaler;
 mod cronjob;
 mod deployment;
 mod disruption;

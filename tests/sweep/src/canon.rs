@@ -18,6 +18,8 @@ const FLEETING: &[&str] = &[
     "lastProbeTime",
     "lastHeartbeatTime",
     "startTime",
+    "lastScaleTime",
+    "autoscaling.corten.dev/scale-events",
     "startedAt",
     "finishedAt",
     "deletionTimestamp",

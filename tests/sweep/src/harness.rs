@@ -12,16 +12,17 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
+use hpa::HorizontalPodAutoscalerController;
 use endpointslicemirroring::MirroringController;
 use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
-use sim::{Effect, Fault, Lost, Moment, Sim, Upset, Write};
+use sim::{Effect, Fault, Lost, Moment, Sim, State, Upset, Write};
 use statefulset::StatefulSetController;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -151,6 +152,7 @@ struct World<'a> {
 pub async fn run(scenario: &Scenario, disturbance: Disturbance) -> Run {
     let sim = Sim::new();
     let oracle = Oracle::watch(&sim, ACTOR, scenario.parts, scenario.bounds);
+    sim.aggregate("/apis/external.metrics.k8s.io/", load);
     for object in &scenario.begin {
         objects::create(&sim, object);
     }
@@ -274,6 +276,9 @@ impl World<'_> {
                 Part::Job => runtime.run(JobController::default(), 2),
                 Part::CronJob => runtime.run(CronJobController::new(runtime.reads()), 2),
                 Part::TtlAfterFinished => runtime.run(TtlAfterFinishedController, 2),
+                Part::Autoscaler => {
+                    runtime.run(HorizontalPodAutoscalerController::new(&runtime), 2);
+                }
                 Part::Disruption => {
                     runtime.run(DisruptionController::new(runtime.scales()), 2);
                     runtime.run(StaleDisruptionController, 2);
@@ -412,4 +417,13 @@ impl World<'_> {
             );
         }
     }
+}
+
+/// What an adapter of external metrics tells: the values that stand in the ConfigMap `load`.
+fn load(state: &State, path: &str) -> Option<Value> {
+    let metric = path.rsplit('/').next()?;
+    let load = state.get::<ConfigMap>("default", "load")?;
+    let value = load.data.as_ref()?.get(metric)?;
+    let item = json!({ "metricName": metric, "timestamp": "2026-01-01T00:00:00Z", "value": value });
+    Some(json!({ "kind": "ExternalMetricValueList", "metadata": {}, "items": [item] }))
 }

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -124,4 +125,5 @@ by_kind! {
     "ServiceAccount" => ServiceAccount, "default";
     "ConfigMap" => ConfigMap, "default";
     "PodDisruptionBudget" => PodDisruptionBudget, "default";
+    "HorizontalPodAutoscaler" => HorizontalPodAutoscaler, "default";
 }

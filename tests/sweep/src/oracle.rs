@@ -2,12 +2,14 @@
 
 mod jobs;
 mod ordinals;
+mod rates;
 
 use crate::scenario::{Bounds, Part};
 use ::objects::affinity::Required;
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
 use jobs::Jobs;
+use rates::Rates;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
@@ -38,6 +40,7 @@ struct Seen {
     /// The workloads that have had enough available pods since they were last disturbed by others.
     reached: HashSet<String>,
     jobs: Jobs,
+    rates: Rates,
     violations: Vec<String>,
     writes: u64,
     last: Option<Timestamp>,
@@ -54,6 +57,7 @@ impl Oracle {
             wanted: HashMap::new(),
             reached: HashSet::new(),
             jobs: Jobs::default(),
+            rates: Rates::default(),
             violations: Vec::new(),
             writes: 0,
             last: None,
@@ -106,6 +110,9 @@ impl Seen {
         for wrong in self.ordinals.write(state, write, ours) {
             self.complain(write, &wrong);
         }
+        if let Some(wrong) = self.rates.write(state, write).filter(|_| ours) {
+            self.complain(write, &wrong);
+        }
         match write.kind {
             "Deployment" | "ReplicaSet" | "ReplicationController" if !write.gone => {
                 self.resized(write)
@@ -147,6 +154,10 @@ impl Seen {
                     || write.kind == "ControllerRevision"
                     || (write.kind == "DaemonSet" && write.subresource == "status")
             }
+            Part::Autoscaler => matches!(
+                (write.kind, write.subresource),
+                ("HorizontalPodAutoscaler", "status") | ("StatefulSet", "scale")
+            ),
             Part::Disruption => {
                 matches!(write.kind, "PodDisruptionBudget" | "Pod") && write.subresource == "status"
             }

@@ -23,6 +23,8 @@ pub enum Part {
     CronJob,
     /// `ttlafterfinished`.
     TtlAfterFinished,
+    /// `hpa`; what is outside of the cluster is measured in the ConfigMap `load`.
+    Autoscaler,
     /// `disruption`, both of its loops.
     Disruption,
     /// `endpointslice`.

@@ -1,5 +1,6 @@
 //! The scenarios.
 
+mod autoscalers;
 mod cluster;
 mod daemonsets;
 mod cronjobs;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(daemonsets::all());
     all.extend(jobs::all());
     all.extend(disruptions::all());
+    all.extend(autoscalers::all());
     all.extend(services::all());
     all.extend(statefulsets::all());
     all.extend(mirrors::all());

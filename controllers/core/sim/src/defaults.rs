@@ -63,7 +63,11 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
             }
             or(spec, "parallelism", json!(1));
             let per_index = spec.contains_key("backoffLimitPerIndex");
-            or(spec, "backoffLimit", json!(if per_index { i32::MAX } else { 6 }));
+            or(
+                spec,
+                "backoffLimit",
+                json!(if per_index { i32::MAX } else { 6 }),
+            );
             or(spec, "completionMode", json!("NonIndexed"));
             or(spec, "suspend", json!(false));
             or(spec, "manualSelector", json!(false));
@@ -145,6 +149,7 @@ pub(crate) fn fill_new(kind: &Kind, object: &mut Value) {
                 "desiredHealthy": 0, "expectedPods": 0,
             });
         }
+        "HorizontalPodAutoscaler" => object["status"] = json!({ "desiredReplicas": 0 }),
         "Service" => object["status"] = json!({ "loadBalancer": {} }),
         "PersistentVolumeClaim" => object["status"] = json!({ "phase": "Pending" }),
         "Namespace" => {

@@ -6,6 +6,7 @@
 use k8s_openapi::api::apps::v1::{
     ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
 };
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
@@ -240,6 +241,13 @@ pub static KINDS: &[Kind] = &[
     Kind::new::<Lease>("coordination.k8s.io", "v1", "leases", "Lease")
         .conditional()
         .creates_on_update(),
+    Kind::new::<HorizontalPodAutoscaler>(
+        "autoscaling",
+        "v2",
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+    )
+    .status(),
     Kind::new::<PodDisruptionBudget>(
         "policy",
         "v1",

@@ -69,6 +69,9 @@ impl<K> Stored for K where
 {
 }
 
+/// A server behind this one: the answer to a GET of a path, or none (404). It is asked with the state locked.
+type Behind = Box<dyn Fn(&State, &str) -> Option<Value> + Send + Sync>;
+
 /// The server. A handle: clones are the same server.
 #[derive(Clone)]
 pub struct Sim {
@@ -77,6 +80,7 @@ pub struct Sim {
 
 struct Inner {
     state: Mutex<State>,
+    behind: Mutex<Vec<(String, Behind)>>,
     faults: Mutex<fault::Faults>,
     start: Instant,
 }
@@ -93,6 +97,7 @@ impl Sim {
         let sim = Sim {
             inner: Arc::new(Inner {
                 state: Mutex::new(State::new(BEGIN)),
+                behind: Mutex::default(),
                 faults: Mutex::default(),
                 start: Instant::now(),
             }),
@@ -275,6 +280,31 @@ impl Sim {
     pub fn garbage_collect(&self) {
         let context = self.context("garbage-collector", Verb::Delete);
         self.state_at(&context).garbage_collect(&context);
+    }
+
+    /// Lets another server answer GETs of all paths that begin with `prefix`, as an APIService does.
+    pub fn aggregate(
+        &self,
+        prefix: &str,
+        answer: impl Fn(&State, &str) -> Option<Value> + Send + Sync + 'static,
+    ) {
+        let mut behind = self
+            .inner
+            .behind
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        behind.push((prefix.to_owned(), Box::new(answer)));
+    }
+
+    /// The answer of a server behind this one; nothing if none is asked.
+    pub(crate) fn ask_behind(&self, path: &str) -> Option<Option<Value>> {
+        let behind = self
+            .inner
+            .behind
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (_, answer) = behind.iter().find(|(prefix, _)| path.starts_with(prefix))?;
+        Some(answer(&self.state(), path))
     }
 
     fn make_namespace(&self, name: &str) {

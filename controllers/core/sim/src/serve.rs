@@ -44,6 +44,12 @@ pub(crate) fn client(sim: &Sim, actor: &str) -> Client {
 async fn serve(sim: Sim, actor: Arc<str>, request: Request<Body>) -> Result<Reply, io::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if let Some(answer) = sim.ask_behind(parts.uri.path()) {
+        return Ok(match answer {
+            Some(value) => reply(200, &value),
+            None => refused(&refusal::no_such_path()),
+        });
+    }
     let route = match route(&parts.method, &parts.uri) {
         Ok(Some(route)) => route,
         Ok(None) => return Ok(read::discovery(parts.uri.path())),

@@ -73,7 +73,7 @@ pub fn written(hpa: &HorizontalPodAutoscaler) -> Vec<ScaleEvent> {
 }
 
 /// How many replicas there were when the status was written; nothing if it never was.
-fn known_replicas(hpa: &HorizontalPodAutoscaler) -> Option<i32> {
+pub(crate) fn known_replicas(hpa: &HorizontalPodAutoscaler) -> Option<i32> {
     let status = hpa.status.as_ref()?;
     let able = conditions::find(status.conditions.as_deref(), "AbleToScale")?;
     match able.reason.as_deref() {

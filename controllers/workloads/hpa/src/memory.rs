@@ -1,6 +1,6 @@
 //! What a process remembers of autoscalers between two looks. It may be forgotten: see [`crate::history`].
 
-use crate::history::{History, ScaleEvent};
+use crate::history::{History, ScaleEvent, written};
 use crate::plan::{Decision, Rescale};
 use crate::world::World;
 use jiff::Timestamp;
@@ -49,6 +49,12 @@ impl Memory {
         {
             let change = replicas.saturating_sub(intent.from);
             history.events.push((*at, Some(change)));
+        }
+        // Another process may have scaled too, one that led before or believes that it still does.
+        for event in written(hpa) {
+            if !history.events.iter().any(|(at, _)| *at == event.0) {
+                history.events.push(event);
+            }
         }
         if history.recommendations.is_empty() {
             history.recommendations.push((now, replicas));

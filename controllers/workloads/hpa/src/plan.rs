@@ -4,17 +4,25 @@ mod limits;
 mod metrics;
 mod replicas;
 
+use crate::history::known_replicas;
 use crate::world::{Bounded, Target, Unclear, World};
 use k8s_openapi::api::autoscaling::v1::ScaleSpec;
 use k8s_openapi::api::autoscaling::v2::MetricStatus;
 use metrics::Invalid;
 use plan::{Action, Note, Plan};
+use std::time::Duration;
+
+/// How soon after its first status an autoscaler is looked at again.
+const BEGIN: Duration = Duration::from_millis(100);
 
 /// Writes the scale, where it should be another; says what is wrong.
 pub(crate) fn plan(world: &World) -> Plan {
     let mut plan = Plan::none();
-    plan.again(world.options.sync_period);
     let decision = decide(world);
+    plan.again(match decision.begins {
+        true => BEGIN,
+        false => world.options.sync_period,
+    });
     for (reason, message) in decision.warnings {
         plan.note(Note::warning(&world.owner, reason, message));
     }
@@ -47,6 +55,8 @@ pub(crate) struct Decision {
     pub(crate) metrics: Vec<MetricStatus>,
     /// What the metrics asked for.
     pub(crate) recommended: Option<i32>,
+    /// Something is to be done once the status is written for the first time.
+    pub(crate) begins: bool,
     /// What is done.
     pub(crate) rescale: Option<Rescale>,
 }
@@ -102,6 +112,13 @@ pub(crate) fn decide(world: &World) -> Decision {
             None => return decision,
         },
     };
+    // Where a policy limits the pace, nothing is done before the status says where it began: after a crash
+    // nobody could tell.
+    if to != current && world.spec.behavior.is_some() && known_replicas(&world.hpa).is_none() {
+        decision.desired = Some(current);
+        decision.begins = true;
+        return decision;
+    }
     decision.desired = Some(to);
     if to != current {
         decision.rescale = Some(Rescale {

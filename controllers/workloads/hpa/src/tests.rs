@@ -164,7 +164,7 @@ fn a_scale_that_cannot_be_written_is_told_and_not_counted() {
     );
     let status = hpa.status.unwrap();
     assert_eq!(status.last_scale_time, None);
-    assert_eq!(status.desired_replicas, 0);
+    assert_eq!(status.desired_replicas, 3);
     let warning = scene
         .plan()
         .actions()

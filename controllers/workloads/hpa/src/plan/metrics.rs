@@ -377,7 +377,7 @@ impl About<'_> {
             true => replicas,
             false => replicas::ceil(value as f64 / each as f64),
         };
-        let usage = (value as f64 / f64::from(replicas)).ceil() as i64;
+        let usage = (value as f64 / f64::from(replicas.max(1))).ceil() as i64;
         Ok((wanted, average(usage)))
     }
 }

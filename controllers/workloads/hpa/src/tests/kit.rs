@@ -50,6 +50,10 @@ pub(super) fn scene(replicas: i32) -> Scene {
             "maxReplicas": 10,
             "metrics": [resource("cpu", 50)],
         },
+        "status": {
+            "currentReplicas": replicas, "desiredReplicas": replicas,
+            "conditions": [{"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale"}],
+        },
     });
     let scale = json!({
         "metadata": {"name": "anvil", "namespace": "forge", "uid": "d-1", "resourceVersion": "7"},

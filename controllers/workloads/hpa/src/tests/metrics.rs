@@ -15,8 +15,7 @@ fn started(seconds: i64, ready: &str, since: i64) -> Value {
 #[test]
 fn pods_of_which_nothing_is_known_count_as_idle_when_it_becomes_more() {
     // 3 × 900 of 4000 is 67 %: 4 × 1.35 is 6 and not 8.
-    let scene = scene(4).cpu(&[900, 900, 900]);
-    assert_eq!(scene.replicas(), Some(6));
+    assert_eq!(scene(4).cpu(&[900; 3]).replicas(), Some(6));
     // 620 of three is 46 % of four: the answer would turn round.
     assert_eq!(scene(4).cpu(&[620; 3]).replicas(), None);
 }

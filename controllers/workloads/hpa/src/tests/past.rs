@@ -58,8 +58,8 @@ fn after_a_scaling_the_desired_replicas_are_those_that_are_known() {
 
 #[test]
 fn an_autoscaler_that_was_never_looked_at_has_no_past() {
-    let history = History::resumed(&scene(3).hpa, 3, now());
-    assert!(history.events.is_empty());
+    let scene = scene(3).hpa(json!({"status": null}));
+    assert!(History::resumed(&scene.hpa, 4, now()).events.is_empty());
 }
 
 #[test]
@@ -104,4 +104,18 @@ fn what_is_out_of_date_is_no_reason_to_write() {
         ..scene
     };
     assert!(scene.status(&Outcome::default()).is_none());
+}
+
+#[test]
+fn where_a_policy_limits_the_pace_the_first_status_comes_before_the_first_scaling() {
+    let scene = scene(3).cpu(&[900; 3]).hpa(json!({"status": null}));
+    assert_eq!(scene.replicas(), Some(6));
+    let scene = scene.spec(rate());
+    assert_eq!(scene.plan().to_string(), "again in 0.100s");
+    let status = scene.status(&Outcome::default()).unwrap().status.unwrap();
+    assert_eq!(
+        (status.current_replicas, status.desired_replicas),
+        (Some(3), 3)
+    );
+    assert_eq!(status.last_scale_time, None);
 }
