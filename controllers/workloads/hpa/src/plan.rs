@@ -10,6 +10,7 @@ use k8s_openapi::api::autoscaling::v1::ScaleSpec;
 use k8s_openapi::api::autoscaling::v2::MetricStatus;
 use metrics::Invalid;
 use plan::{Action, Note, Plan};
+use std::cmp::Ordering;
 use std::time::Duration;
 
 /// How soon after its first status an autoscaler is looked at again.
@@ -140,12 +141,10 @@ fn measured(world: &World, target: &Target, decision: &mut Decision) -> Option<(
     let current = target.replicas;
     let (wanted, name) = highest(world, target, decision)?;
     decision.recommended = Some(wanted);
-    let reason = if wanted > current {
-        format!("{name} above target")
-    } else if wanted < current {
-        "All metrics below target".to_owned()
-    } else {
-        String::new()
+    let reason = match wanted.cmp(&current) {
+        Ordering::Greater => format!("{name} above target"),
+        Ordering::Less => "All metrics below target".to_owned(),
+        Ordering::Equal => String::new(),
     };
     let limited = limits::limit(
         &world.spec,
