@@ -6,6 +6,7 @@
 
 mod autoscaler;
 mod cronjob;
+mod daemonset;
 mod deployment;
 mod disruption;
 mod endpoints;
