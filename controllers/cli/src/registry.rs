@@ -110,6 +110,11 @@ const TABLE: &[Entry] = &[
         run: |rt, set| garbagecollector::run(rt, set.workers),
     },
     Entry {
+        name: "namespace-controller",
+        alias: "namespace",
+        run: |rt, set| rt.run(namespace::NamespaceController::new(rt), set.workers),
+    },
+    Entry {
         name: "serviceaccount-controller",
         alias: "serviceaccount",
         run: |rt, set| rt.run(ServiceAccountController, set.workers),

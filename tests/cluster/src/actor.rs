@@ -14,6 +14,7 @@ use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use kube::Client;
 use kubelet::metrics::serve::Server;
+use namespace::NamespaceController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
@@ -24,7 +25,7 @@ use ttlafterfinished::TtlAfterFinishedController;
 /// Objects that each controller works on at once.
 const WORKERS: usize = 16;
 /// Upstream's names of the controllers that we have too; no others, or the tests would compare apples
-/// with pears (namespaces).
+/// with pears.
 const CONTROLLERS: &[&str] = &[
     "deployment-controller",
     "daemonset-controller",
@@ -40,6 +41,7 @@ const CONTROLLERS: &[&str] = &[
     "endpointslice-mirroring-controller",
     "endpoints-controller",
     "garbage-collector-controller",
+    "namespace-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
 ];
@@ -92,6 +94,7 @@ impl Actor {
                 runtime.run(EndpointsController::default(), WORKERS);
                 runtime.run(MirroringController::default(), WORKERS);
                 garbagecollector::run(&runtime, WORKERS);
+                runtime.run(NamespaceController::new(&runtime), WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();

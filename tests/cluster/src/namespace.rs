@@ -5,11 +5,7 @@ use crate::{Cluster, Outcome, dump, eventually};
 use anyhow::{Context, Result, anyhow, bail};
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{
-    Event, Namespace as NamespaceObject, Pod, Service, ServiceAccount,
-};
+use k8s_openapi::api::core::v1::{Event, Namespace as NamespaceObject, Pod, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
@@ -235,47 +231,16 @@ impl Namespace {
         Ok(events)
     }
 
-    /// Best effort: there is no namespace controller that would do it. The namespace goes first, so that
-    /// nobody makes anew in it what is deleted here.
+    /// Best effort: the namespace controller empties it. Pods need not wait for their grace period.
     async fn clear(&self) {
         let (delete, list) = (
             DeleteParams::default().grace_period(0),
             ListParams::default(),
         );
         let namespaces: Api<NamespaceObject> = Api::all(self.client.clone());
-        drop(
-            namespaces
-                .delete(&self.name, &DeleteParams::default())
-                .await,
-        );
-        drop(
-            self.api::<Deployment>()
-                .delete_collection(&delete, &list)
-                .await,
-        );
-        drop(
-            self.api::<ReplicaSet>()
-                .delete_collection(&delete, &list)
-                .await,
-        );
-        drop(
-            self.api::<CronJob>()
-                .delete_collection(&delete, &list)
-                .await,
-        );
-        // Deleted as kubectl does; by default their pods would be orphaned, which needs a garbage collector.
-        let background = DeleteParams::background().grace_period(0);
-        drop(
-            self.api::<Job>()
-                .delete_collection(&background, &list)
-                .await,
-        );
+        let gone = DeleteParams::default();
+        drop(namespaces.delete(&self.name, &gone).await);
         drop(self.api::<Pod>().delete_collection(&delete, &list).await);
-        drop(
-            self.api::<Service>()
-                .delete_collection(&delete, &list)
-                .await,
-        );
     }
 }
 

@@ -122,6 +122,7 @@ fn crates_depend_on_nothing_but_what_the_design_allows() {
         ("endpoints", LOOP),
         ("endpointslicemirroring", LOOP),
         ("garbagecollector", LOOP),
+        ("namespace", LOOP),
         ("serviceaccount", LOOP),
         ("scheduler", LOOP),
         ("kubelet", LOOP),
