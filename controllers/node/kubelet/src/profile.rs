@@ -152,7 +152,7 @@ impl Default for Profiles {
                 fallback: true,
                 ..Rule::default()
             }],
-            unpullable: ["*:404", "invalid.registry.k8s.io/*"]
+            unpullable: ["*:404", "*:non-existent", "invalid.registry.k8s.io/*"]
                 .map(str::to_owned)
                 .to_vec(),
         }
