@@ -68,6 +68,8 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             bounds: Bounds {
                 unavailable: Some(1),
+                // Who sees late that it goes back has replaced one pod more.
+                slack: 2,
                 ..Bounds::default()
             },
             end: |sim| is(sim, 2, "v1", 2),
