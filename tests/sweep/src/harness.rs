@@ -12,8 +12,8 @@ use deployment::DeploymentController;
 use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
-use hpa::HorizontalPodAutoscalerController;
 use endpointslicemirroring::MirroringController;
+use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -162,7 +162,7 @@ pub async fn run(scenario: &Scenario, disturbance: Disturbance) -> Run {
         disturbance,
         process: Arc::default(),
         starts: 0,
-        around: Around::new(scenario.around),
+        around: Around::new(scenario),
         upset_at: None,
         healed: false,
     };
@@ -286,6 +286,7 @@ impl World<'_> {
                 Part::EndpointSlice => runtime.run(EndpointSliceController::default(), 2),
                 Part::Endpoints => runtime.run(EndpointsController::default(), 2),
                 Part::Mirroring => runtime.run(MirroringController::default(), 2),
+                Part::GarbageCollector => garbagecollector::run(&runtime, 2),
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
                 Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
                 Part::Scheduler => {
@@ -357,6 +358,9 @@ impl World<'_> {
             Act::Create(object) => objects::create(sim, object),
             Act::Merge(kind, name, patch) => objects::patch(sim, kind, name, patch),
             Act::Delete(kind, name) => objects::delete(sim, kind, name),
+            Act::DeleteAs(kind, name, policy) => {
+                objects::delete_as(sim, kind, name, policy);
+            }
             Act::DeleteJob(name) => {
                 let policy = json!({ "propagationPolicy": "Background" });
                 sim.delete_with::<Job>("default", name, &policy);

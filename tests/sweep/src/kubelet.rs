@@ -1,6 +1,6 @@
 //! What is around the controllers, imitated: scheduler, kubelet, garbage collector.
 
-use crate::scenario::Surroundings;
+use crate::scenario::{Part, Scenario, Surroundings};
 use ::objects::affinity::Required;
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
@@ -36,6 +36,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Around {
     does: Surroundings,
+    collects: bool,
     seen: u64,
     begun: HashMap<(String, Stage), Timestamp>,
     /// How many pods of an owner, or of one index of it, have ended.
@@ -46,9 +47,10 @@ pub struct Around {
 
 impl Around {
     /// Does what it is told, and nothing else.
-    pub fn new(does: Surroundings) -> Self {
+    pub fn new(scenario: &Scenario) -> Self {
         Self {
-            does,
+            does: scenario.around,
+            collects: !scenario.parts.contains(&Part::GarbageCollector),
             seen: u64::MAX,
             begun: HashMap::new(),
             ended: HashMap::new(),
@@ -63,7 +65,9 @@ impl Around {
         if self.seen == sim.revision() && self.due.is_none_or(|due| due > now) {
             return;
         }
-        sim.garbage_collect();
+        if self.collects {
+            sim.garbage_collect();
+        }
         self.due = None;
         for pod in sim.read(|state| state.list::<Pod>(None)) {
             self.keep(sim, &pod, now);
@@ -79,7 +83,9 @@ impl Around {
                 // What holds a finalizer sees it end first.
                 if pod.metadata.finalizers.is_some() && !pods::is_terminal(pod) {
                     let failed = ended(TERMINATED, now);
-                    sim.update_with::<Pod>(namespace, name, |pod| pod.status = Some(failed.clone()));
+                    sim.update_with::<Pod>(namespace, name, |pod| {
+                        pod.status = Some(failed.clone())
+                    });
                 }
                 if pod.metadata.deletion_grace_period_seconds == Some(0) {
                     return;
@@ -100,7 +106,11 @@ impl Around {
             .as_ref()
             .and_then(|s| s.containers.first()?.image.as_deref());
         let waits = !pods::is_ready(pod) && !pods::is_terminal(pod) && image != Some(BAD_IMAGE);
-        if self.does.runs && (bound || self.does.binds) && waits && self.is_over(pod, Stage::Start, TAKES, now) {
+        if self.does.runs
+            && (bound || self.does.binds)
+            && waits
+            && self.is_over(pod, Stage::Start, TAKES, now)
+        {
             let address = self.address(name);
             sim.update_with::<Pod>(namespace, name, |pod| {
                 pod.status = Some(ready(address, now));
@@ -119,7 +129,10 @@ impl Around {
             return;
         }
         let codes = by_index(pod, EXIT_CODES).unwrap_or("0");
-        let codes: Vec<i32> = codes.split(',').filter_map(|code| code.parse().ok()).collect();
+        let codes: Vec<i32> = codes
+            .split(',')
+            .filter_map(|code| code.parse().ok())
+            .collect();
         let owner = meta::controller_of(&pod.metadata).map_or("", |owner| &owner.uid);
         let index = meta::annotation(&pod.metadata, COMPLETION_INDEX).unwrap_or_default();
         let before = self.ended.entry(format!("{owner} {index}")).or_default();

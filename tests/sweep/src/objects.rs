@@ -2,13 +2,13 @@
 
 use json::merge;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
     Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -93,6 +93,15 @@ macro_rules! by_kind {
             let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
             match kind {
                 $($kind => sim.delete::<$type>(namespace, name),)*
+                other => unreachable!("unknown kind {other}"),
+            }
+        }
+
+        /// Deletes an object of the namespace `default` with this propagation policy.
+        pub fn delete_as(sim: &Sim, kind: &str, name: &str, policy: &str) {
+            let policy = serde_json::json!({ "propagationPolicy": policy });
+            match kind {
+                $($kind => sim.delete_with::<$type>("default", name, &policy),)*
                 other => unreachable!("unknown kind {other}"),
             }
         }

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod ordinals;
+mod owners;
 mod rates;
 
 use crate::scenario::{Bounds, Part};
@@ -9,7 +10,6 @@ use ::objects::affinity::Required;
 use ::objects::{meta, pod as pods};
 use jiff::{SignedDuration, Timestamp};
 use jobs::Jobs;
-use rates::Rates;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Node, Pod, ReplicationController};
@@ -17,6 +17,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ordinals::Ordinals;
+use rates::Rates;
 use sim::{Sim, State, Verb, Write};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -99,6 +100,12 @@ impl Seen {
         if write.actor.as_ref() == self.actor {
             self.guarantee(write);
         }
+        if self.parts.contains(&Part::GarbageCollector) {
+            let ours = write.actor.as_ref() == self.actor;
+            if let Some(wrong) = owners::wrong(state, write, ours) {
+                self.complain(write, wrong);
+            }
+        }
         if write.subresource == "eviction" && write.kind == "PodDisruptionBudget" {
             self.evicted(state, write);
         }
@@ -149,19 +156,18 @@ impl Seen {
                 (write.kind, write.subresource),
                 ("ReplicaSet", "") | ("Deployment", "" | "status")
             ),
+            Part::Autoscaler => matches!(
+                (write.kind, write.subresource),
+                ("HorizontalPodAutoscaler", "status") | ("StatefulSet", "scale")
+            ),
             Part::DaemonSet => {
                 (write.kind == "Pod" && write.subresource.is_empty())
                     || write.kind == "ControllerRevision"
                     || (write.kind == "DaemonSet" && write.subresource == "status")
             }
-            Part::Autoscaler => matches!(
-                (write.kind, write.subresource),
-                ("HorizontalPodAutoscaler", "status") | ("StatefulSet", "scale")
-            ),
             Part::Disruption => {
                 matches!(write.kind, "PodDisruptionBudget" | "Pod") && write.subresource == "status"
             }
-            Part::EndpointSlice | Part::Mirroring => write.kind == "EndpointSlice",
             Part::Job => matches!(
                 (write.kind, write.subresource),
                 ("Pod", "") | ("Job", "status")
@@ -171,7 +177,12 @@ impl Seen {
                 ("Job", "") | ("CronJob", "status")
             ),
             Part::TtlAfterFinished => write.kind == "Job" && write.verb == Verb::Delete,
+            Part::EndpointSlice | Part::Mirroring => write.kind == "EndpointSlice",
             Part::Endpoints => write.kind == "Endpoints",
+            Part::GarbageCollector => {
+                write.subresource.is_empty()
+                    && matches!(write.verb, Verb::Delete | Verb::Patch)
+            }
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,
             Part::Scheduler => {

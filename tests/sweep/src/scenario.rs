@@ -33,6 +33,8 @@ pub enum Part {
     Endpoints,
     /// `endpointslicemirroring`.
     Mirroring,
+    /// `garbagecollector`; the harness imitates it where it is not under test.
+    GarbageCollector,
     /// `serviceaccount`.
     ServiceAccount,
     /// `serviceaccount`, the publisher of certificates.
@@ -61,6 +63,8 @@ pub enum Act {
     Merge(&'static str, &'static str, Value),
     /// Deletes an object.
     Delete(&'static str, &'static str),
+    /// Deletes an object; what becomes of its dependents.
+    DeleteAs(&'static str, &'static str, &'static str),
     /// Deletes a Job of this name, and its pods afterwards, as `kubectl delete` does.
     DeleteJob(&'static str),
     /// Deletes so many pods of this label `app`, the first ones by name.

@@ -2,10 +2,11 @@
 
 mod autoscalers;
 mod cluster;
-mod daemonsets;
 mod cronjobs;
+mod daemonsets;
 mod deployments;
 mod disruptions;
+mod garbage;
 mod jobs;
 mod mirrors;
 mod replicasets;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(daemonsets::all());
     all.extend(jobs::all());
     all.extend(disruptions::all());
+    all.extend(garbage::all());
     all.extend(autoscalers::all());
     all.extend(services::all());
     all.extend(statefulsets::all());

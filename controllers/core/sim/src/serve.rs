@@ -52,7 +52,11 @@ async fn serve(sim: Sim, actor: Arc<str>, request: Request<Body>) -> Result<Repl
     }
     let route = match route(&parts.method, &parts.uri) {
         Ok(Some(route)) => route,
-        Ok(None) => return Ok(read::discovery(parts.uri.path())),
+        Ok(None) => {
+            let accept = parts.headers.get(header::ACCEPT);
+            let accept = accept.and_then(|accept| accept.to_str().ok());
+            return Ok(read::discovery(parts.uri.path(), accept.unwrap_or("")));
+        }
         Err(refusal) => return Ok(refused(&refusal)),
     };
     let effect = sim.faults().strike(&mut Seen {

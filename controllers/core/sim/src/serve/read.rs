@@ -123,10 +123,23 @@ pub(crate) fn version_of(text: &str) -> Answer<u64> {
     })
 }
 
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
 /// `/version`, `/api`, `/apis` and the resources of each group version.
-pub(super) fn discovery(path: &str) -> Reply {
+pub(super) fn discovery(path: &str, accept: &str) -> Reply {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
+    let aggregated = accept.contains("as=APIGroupDiscoveryList");
     match parts.as_slice() {
+        [root @ ("api" | "apis")] if aggregated => reply(200, &all_groups(*root == "api")),
         ["version"] => reply(
             200,
             &json!({
@@ -144,6 +157,38 @@ pub(super) fn discovery(path: &str) -> Reply {
         ["apis", group, version] => resources(group, version),
         _ => refused(&refusal::no_such_path()),
     }
+}
+
+/// The groups with all their resources, or the core group (`k8s.io/api/apidiscovery/v2`).
+fn all_groups(core: bool) -> Value {
+    let resource = |kind: &Kind| {
+        json!({
+            "resource": kind.plural,
+            "responseKind": { "group": kind.group, "version": kind.version, "kind": kind.kind },
+            "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+            "verbs": VERBS,
+        })
+    };
+    let mut groups: Vec<(&str, &str, Vec<Value>)> = Vec::new();
+    for kind in KINDS.iter().filter(|kind| kind.group.is_empty() == core) {
+        let is_it = |(group, version, _): &&mut (&str, &str, Vec<Value>)| {
+            (*group, *version) == (kind.group, kind.version)
+        };
+        match groups.iter_mut().find(is_it) {
+            Some((.., resources)) => resources.push(resource(kind)),
+            None => groups.push((kind.group, kind.version, vec![resource(kind)])),
+        }
+    }
+    let items = groups.into_iter().map(|(group, version, resources)| {
+        json!({
+            "metadata": { "name": group },
+            "versions": [{ "version": version, "freshness": "Current", "resources": resources }],
+        })
+    });
+    json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
+        "items": items.collect::<Vec<_>>(),
+    })
 }
 
 fn groups() -> Value {
@@ -165,20 +210,10 @@ fn groups() -> Value {
 }
 
 fn resources(group: &str, version: &str) -> Reply {
-    let verbs = json!([
-        "create",
-        "delete",
-        "deletecollection",
-        "get",
-        "list",
-        "patch",
-        "update",
-        "watch"
-    ]);
     let of = |kind: &Kind| {
         let mut lines = vec![json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "kind": kind.kind,
-            "namespaced": kind.namespaced, "verbs": verbs,
+            "namespaced": kind.namespaced, "verbs": VERBS,
         })];
         for (has, name) in [(kind.status, "status"), (kind.scale, "scale")] {
             if has {
