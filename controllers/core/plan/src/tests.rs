@@ -1,4 +1,4 @@
-use crate::{Action, Cause, Failure, Kind, Outcome, Plan, Reference};
+use crate::{Action, Cause, Confirm, Failure, Kind, Outcome, Plan, Reference, Verb};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::time::Duration;
@@ -28,6 +28,29 @@ fn a_plan_prints_one_line_an_action() {
         plan.to_string(),
         "create pod/a\ndelete pod/b (too many)\nagain in 1.500s"
     );
+}
+
+#[test]
+fn a_condition_is_told() {
+    let (a, b) = (pod("a"), Reference::to(&pod("b")));
+    for (confirm, wanted) in [
+        (Confirm::Alive(b.clone()), "delete pod/a if pod/b is alive"),
+        (Confirm::Gone(b), "delete pod/a if pod/b is gone"),
+    ] {
+        assert_eq!(Action::delete(&a).confirming(confirm).to_string(), wanted);
+    }
+}
+
+#[test]
+fn a_deletion_may_be_of_one_version() {
+    let action = Action::delete(&pod("a")).at_version(Some("7".to_owned()));
+    let version = match action.verb {
+        Verb::Delete {
+            resource_version, ..
+        } => resource_version,
+        _ => None,
+    };
+    assert_eq!(version.as_deref(), Some("7"));
 }
 
 #[test]
