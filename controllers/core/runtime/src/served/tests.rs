@@ -41,7 +41,7 @@ fn what_can_be_listed_watched_and_deleted_is_watched_in_its_first_version() {
     let mut kinds: Vec<_> = table.collectable().into_values().collect();
     kinds.sort_by_key(|served| served.kind.plural);
     let paths: Vec<_> = kinds.iter().map(|served| served.kind.path("")).collect();
-    assert_eq!(table.in_namespaces().len(), 5);
+    assert_eq!(table.in_namespaces().len(), 4);
     let wanted = [
         "/apis/craft.example/v2/looms",
         "/api/v1/pods",
