@@ -16,8 +16,10 @@ use std::time::Duration;
 /// Any loop may be killed anywhere and started again, and two of them may run at once: `plan` must be
 /// level-triggered, made from what is and not from what happened.
 pub trait Controller: Send + Sync + Sized + 'static {
-    /// Upstream's component name: event source, field manager and the name for `--controllers`.
+    /// Upstream's name of the controller, for `--controllers`, `/debug/plans` and logs.
     const NAME: &'static str;
+    /// The component that its events come from, and its field manager; upstream's is not always its name.
+    const SOURCE: &'static str = Self::NAME;
     /// Upstream's name of the work queue, the label `name` of `workqueue_*` metrics.
     const QUEUE: &'static str;
     /// How long a key waits after a failure.

@@ -56,7 +56,7 @@ impl<C: Controller> Loop<C> {
             controller,
             process: process.clone(),
             caches: caches.clone(),
-            executor: Executor::new(process.clone(), C::NAME),
+            executor: Executor::new(process.clone(), C::SOURCE),
             queue,
             ledger: Ledger::default(),
             written: Mutex::default(),

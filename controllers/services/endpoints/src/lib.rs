@@ -66,6 +66,7 @@ pub struct Selecting {
 
 impl Controller for EndpointsController {
     const NAME: &'static str = "endpoints-controller";
+    const SOURCE: &'static str = "endpoint-controller";
     const QUEUE: &'static str = "endpoint";
     type Object = Service;
     type World = World;

@@ -142,6 +142,7 @@ impl EndpointSliceController {
 
 impl Controller for EndpointSliceController {
     const NAME: &'static str = "endpointslice-controller";
+    const SOURCE: &'static str = "endpoint-slice-controller";
     const QUEUE: &'static str = "endpoint_slice";
     type Object = Service;
     type World = World;

@@ -95,6 +95,7 @@ impl MirroringController {
 
 impl Controller for MirroringController {
     const NAME: &'static str = "endpointslice-mirroring-controller";
+    const SOURCE: &'static str = "endpoint-slice-mirroring-controller";
     const QUEUE: &'static str = "endpoint_slice_mirroring";
     type Object = Endpoints;
     type World = World;

@@ -136,6 +136,7 @@ impl DisruptionController {
 
 impl Controller for DisruptionController {
     const NAME: &'static str = "disruption-controller";
+    const SOURCE: &'static str = "controllermanager";
     const QUEUE: &'static str = "disruption";
     type Object = PodDisruptionBudget;
     type World = World;
@@ -193,6 +194,7 @@ impl Controller for DisruptionController {
 
 impl Controller for StaleDisruptionController {
     const NAME: &'static str = "disruption-controller";
+    const SOURCE: &'static str = "controllermanager";
     const QUEUE: &'static str = "stale_pod_disruption";
     type Object = Pod;
     type World = Announced;
