@@ -14,6 +14,7 @@ mod garbagecollector;
 mod job;
 mod manifest;
 mod mirroring;
+mod namespaces;
 mod nodes;
 mod replicaset;
 mod replication;
