@@ -414,3 +414,38 @@ fn a_job_can_end_while_it_is_suspended() -> Outcome {
     let bug = "the missing start time of a Job that ends while it is suspended";
     upstream_fails(bug, "SuccessCriteriaMet", outcome)
 }
+
+#[test]
+fn an_index_that_has_failed_and_succeeded_does_not_hold_its_job_up() -> Outcome {
+    let outcome = with_namespace("job-both", async |ns| {
+        for (name, code) in [("bad", "1"), ("good", "0")] {
+            let mut stray = pod(name, "pi");
+            stray["metadata"]["annotations"] = json!({
+                INDEX: "0", "hollow.corten.dev/run-for": "1s", "hollow.corten.dev/exit-code": code,
+            });
+            stray["spec"]["restartPolicy"] = "Never".into();
+            ns.create::<Pod>(stray).await?;
+        }
+        let have_ended = |pods: &[Pod]| {
+            let phase = |p: &Pod| p.status.clone().unwrap_or_default().phase;
+            let ended = |p: &Pod| matches!(phase(p).as_deref(), Some("Succeeded" | "Failed"));
+            pods.len() == 2 && pods.iter().all(ended)
+        };
+        ns.until_all::<Pod>("app=pi", "have ended", have_ended)
+            .await?;
+        let spec = json!({
+            "completions": 1, "completionMode": "Indexed", "backoffLimitPerIndex": 0,
+            "manualSelector": true, "selector": { "matchLabels": { "app": "pi" } },
+        });
+        ns.create::<Job>(job("1s", 0, spec)).await?;
+        let job = finished(&ns, "Complete").await?;
+        let status = status(&job);
+        ensure!(
+            status.succeeded == Some(1) && status.failed == Some(1),
+            "{status:?}"
+        );
+        Ok(())
+    });
+    let bug = "a status with one index in both lists, which the API server refuses";
+    upstream_fails(bug, "Job pi is Complete", outcome)
+}
