@@ -306,11 +306,6 @@ impl Graph {
         Some((&node.namespace, node.life))
     }
 
-    /// The number of objects.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     fn remove(&mut self, uid: Uid) -> Vec<Uid> {
         let Some(node) = self.nodes.remove(&uid) else {
             return Vec::new();

@@ -136,7 +136,7 @@ impl Controller for NamespaceController {
     // namespace_controller.go, nsControllerRateLimiter
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_millis(5),
-        max: Duration::from_secs(60),
+        max: Duration::from_mins(1),
     };
 
     type Object = Namespace;

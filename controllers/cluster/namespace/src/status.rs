@@ -44,7 +44,6 @@ pub(crate) fn status(world: &World) -> Option<Namespace> {
     let mut namespace = (*world.namespace).clone();
     let mut status = namespace.status.take().unwrap_or_default();
     match &world.state {
-        State::Settled => return None,
         State::Early(_) => {}
         State::Going(content) if content.hangs() => {
             let conditions = status.conditions.get_or_insert_default();
@@ -58,7 +57,7 @@ pub(crate) fn status(world: &World) -> Option<Namespace> {
             }
         }
         // It goes, or there is more to be said in a moment.
-        State::Going(_) => return None,
+        State::Settled | State::Going(_) => return None,
     }
     status.phase = Some("Terminating".to_owned());
     namespace.status = Some(status);

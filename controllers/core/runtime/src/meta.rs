@@ -116,8 +116,9 @@ impl Runtime {
             };
             token.run_until_cancelled(forever).await;
         });
-        let _ends = ends.drop_guard();
-        MetaWatch { _ends }
+        MetaWatch {
+            _ends: ends.drop_guard(),
+        }
     }
 }
 

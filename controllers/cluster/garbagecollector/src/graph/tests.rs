@@ -108,7 +108,7 @@ fn what_calls_its_owner_by_another_name_is_looked_at_whichever_comes_first() {
         ("name", |o| o.owner_references[0].name = "weh".to_owned()),
         ("kind", |o| o.owner_references[0].kind = "Pod".to_owned()),
         ("version", |o| {
-            o.owner_references[0].api_version = "apps/v2".to_owned()
+            o.owner_references[0].api_version = "apps/v2".to_owned();
         }),
     ] {
         let mut stray = object("a", &["web"]);
@@ -131,7 +131,7 @@ fn the_end_of_an_owner_wakes_its_dependents() {
     // Nobody watches the end of what a list does not show any more.
     let mut graph = shop();
     assert_eq!(names(graph.all(sets(), &[object("lab", &[])]), ALL), "a b");
-    assert_eq!(graph.len(), 3);
+    assert_eq!(graph.nodes.len(), 3);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_kind_in_another_version_is_the_same_kind() {
     let beta = kind("apps", "v2", "ReplicaSet", "replicasets");
     assert_eq!(names(graph.all(beta, &[]), ALL), "a b");
     assert_eq!(graph.forget(pods()), []);
-    assert_eq!(graph.len(), 0);
+    assert_eq!(graph.nodes.len(), 0);
 }
 
 #[test]
