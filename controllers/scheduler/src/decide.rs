@@ -47,7 +47,7 @@ pub fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Opti
     let Some((info, node)) = all.at(slot) else {
         return Some(Events::NODE_ADD);
     };
-    let rejects = |filter: &&Box<dyn Filter>| {
+    let rejects = |filter: &&dyn Filter| {
         filter.is_local()
             && match filter.prepare(pod, all) {
                 Prepared::Skip => false,
@@ -58,8 +58,9 @@ pub fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Opti
                 }
             }
     };
-    let rejected = table.filters.iter().filter(rejects);
-    rejected.map(|filter| filter.wakes()).reduce(BitOr::bitor)
+    let filters = table.filters.iter().map(AsRef::as_ref);
+    let rejected = filters.filter(rejects);
+    rejected.map(Filter::wakes).reduce(BitOr::bitor)
 }
 
 /// The slots of the nodes that the pod can be on, at least one.

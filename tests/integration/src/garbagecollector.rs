@@ -31,12 +31,12 @@ async fn map(ns: &Namespace, name: &str, owners: &[Value]) -> Result<ConfigMap> 
 
 /// Waits until a ConfigMap is gone.
 async fn gone(ns: &Namespace, name: &str) -> Result<()> {
-    Ok(eventually(&format!("{name} is gone"), async || {
+    eventually(&format!("{name} is gone"), async || {
         let found = ns.api::<ConfigMap>().get_opt(name).await?;
         ensure!(found.is_none(), "{found:?}");
         Ok(())
     })
-    .await?)
+    .await
 }
 
 /// A ConfigMap that is there a while later still.
@@ -251,7 +251,7 @@ fn kinds_that_are_installed_later_are_collected_too() -> Outcome {
             "apiVersion": resource.api_version, "kind": "Loom", "name": "a", "uid": a.uid(),
             "blockOwnerDeletion": true,
         });
-        map(&ns, "dependent", &[reference.clone()]).await?;
+        map(&ns, "dependent", std::slice::from_ref(&reference)).await?;
         let top = map(&ns, "top", &[]).await?;
         create("b", &[reference, owner(&top)]).await?;
         // Custom resources take merge patches only: `b` is let go of by `a`.

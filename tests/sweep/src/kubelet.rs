@@ -84,7 +84,7 @@ impl Around {
                 if pod.metadata.finalizers.is_some() && !pods::is_terminal(pod) {
                     let failed = ended(TERMINATED, now);
                     sim.update_with::<Pod>(namespace, name, |pod| {
-                        pod.status = Some(failed.clone())
+                        pod.status = Some(failed.clone());
                     });
                 }
                 if pod.metadata.deletion_grace_period_seconds == Some(0) {

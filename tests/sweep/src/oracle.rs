@@ -122,7 +122,7 @@ impl Seen {
         }
         match write.kind {
             "Deployment" | "ReplicaSet" | "ReplicationController" if !write.gone => {
-                self.resized(write)
+                self.resized(write);
             }
             "Pod" => self.pod(state, write),
             "Job" => self.alone(state, write),
@@ -180,8 +180,7 @@ impl Seen {
             Part::EndpointSlice | Part::Mirroring => write.kind == "EndpointSlice",
             Part::Endpoints => write.kind == "Endpoints",
             Part::GarbageCollector => {
-                write.subresource.is_empty()
-                    && matches!(write.verb, Verb::Delete | Verb::Patch)
+                write.subresource.is_empty() && matches!(write.verb, Verb::Delete | Verb::Patch)
             }
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,

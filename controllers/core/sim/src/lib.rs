@@ -296,15 +296,18 @@ impl Sim {
         behind.push((prefix.to_owned(), Box::new(answer)));
     }
 
-    /// The answer of a server behind this one; nothing if none is asked.
-    pub(crate) fn ask_behind(&self, path: &str) -> Option<Option<Value>> {
+    /// What a server behind this one replies; nothing if there is none for the path.
+    fn ask_behind(&self, path: &str) -> Option<serve::Reply> {
         let behind = self
             .inner
             .behind
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let (_, answer) = behind.iter().find(|(prefix, _)| path.starts_with(prefix))?;
-        Some(answer(&self.state(), path))
+        Some(match answer(&self.state(), path) {
+            Some(value) => serve::reply(200, &value),
+            None => serve::refused(&refusal::no_such_path()),
+        })
     }
 
     fn make_namespace(&self, name: &str) {

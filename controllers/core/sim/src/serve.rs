@@ -44,11 +44,8 @@ pub(crate) fn client(sim: &Sim, actor: &str) -> Client {
 async fn serve(sim: Sim, actor: Arc<str>, request: Request<Body>) -> Result<Reply, io::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    if let Some(answer) = sim.ask_behind(parts.uri.path()) {
-        return Ok(match answer {
-            Some(value) => reply(200, &value),
-            None => refused(&refusal::no_such_path()),
-        });
+    if let Some(reply) = sim.ask_behind(parts.uri.path()) {
+        return Ok(reply);
     }
     let route = match route(&parts.method, &parts.uri) {
         Ok(Some(route)) => route,

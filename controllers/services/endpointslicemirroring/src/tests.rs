@@ -288,17 +288,18 @@ fn mirror_of(endpoints: &Endpoints) -> Vec<EndpointSlice> {
     mirror(&endpoints)
 }
 
+type Edit = fn(&mut EndpointSlice);
+
 #[test]
 fn what_others_did_to_slices_is_put_right() {
     let endpoints = endpoints(
         json!([subset(&["10.0.0.1", "10.0.0.2"], &[], &[80])]),
         json!({}),
     );
-    type Edit = fn(&mut EndpointSlice);
     let edits: [(&str, Edit); 6] = [
         ("emptied", |slice| slice.endpoints = None),
         ("a label", |slice| {
-            _ = slice.metadata.labels.as_mut().unwrap().remove("team")
+            _ = slice.metadata.labels.as_mut().unwrap().remove("team");
         }),
         ("a label more", |slice| {
             let labels = slice.metadata.labels.as_mut().unwrap();

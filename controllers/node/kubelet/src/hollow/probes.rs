@@ -136,7 +136,7 @@ impl Probes {
                     probe.next = probe.next.max(at);
                 }
             }
-            return condemns.then(|| Condemned {
+            return condemns.then_some(Condemned {
                 by: "startup",
                 grace: self.startup.as_ref().and_then(|p| p.grace),
             });
@@ -146,7 +146,7 @@ impl Probes {
         }
         let liveness = self.liveness.as_mut().filter(|probe| probe.next <= at)?;
         let condemns = liveness.ask(acts, volumes, node, at, news) == Some(false);
-        condemns.then(|| Condemned {
+        condemns.then_some(Condemned {
             by: "liveness",
             grace: liveness.grace,
         })

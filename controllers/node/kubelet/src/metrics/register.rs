@@ -71,8 +71,8 @@ async fn run(executor: &Executor, action: &Action) -> Result<(), String> {
     done.map(drop).map_err(|failure| failure.message)
 }
 
-fn labels() -> Option<BTreeMap<String, String>> {
-    Some([(MANAGED_BY.to_owned(), "corten".to_owned())].into())
+fn labels() -> BTreeMap<String, String> {
+    [(MANAGED_BY.to_owned(), "corten".to_owned())].into()
 }
 
 fn service() -> Service {
@@ -80,7 +80,7 @@ fn service() -> Service {
         metadata: ObjectMeta {
             name: Some(SERVICE.to_owned()),
             namespace: Some(NAMESPACE.to_owned()),
-            labels: labels(),
+            labels: Some(labels()),
             ..ObjectMeta::default()
         },
         spec: Some(ServiceSpec {
@@ -96,7 +96,7 @@ fn api(place: &Place) -> APIService {
     APIService {
         metadata: ObjectMeta {
             name: Some(API.to_owned()),
-            labels: labels(),
+            labels: Some(labels()),
             ..ObjectMeta::default()
         },
         spec: Some(APIServiceSpec {

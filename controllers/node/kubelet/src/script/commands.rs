@@ -361,8 +361,9 @@ impl<'a> Call<'a> {
                     "w" => text.split_whitespace().count(),
                     _ => return Err(self.unknown(&flags)),
                 };
-                let names: String = names.iter().map(|name| format!(" {name}")).collect();
-                self.out.push_str(&format!("{count}{names}\n"));
+                let count = count.to_string();
+                let words: Vec<_> = [&*count].into_iter().chain(names).collect();
+                self.out.push_str(&format!("{}\n", words.join(" ")));
             }
             "head" | "tail" => {
                 let number = match number {

@@ -136,7 +136,7 @@ impl Lexer<'_> {
                     let escaped = self.rest[1..].chars().next();
                     let length = escaped.map_or(0, char::len_utf8);
                     if escaped != Some('\n') {
-                        text(&mut word, &self.rest[1..1 + length], true);
+                        text(&mut word, &self.rest[1..=length], true);
                     }
                     self.rest = &self.rest[1 + length..];
                 }

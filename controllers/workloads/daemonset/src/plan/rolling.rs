@@ -73,7 +73,7 @@ pub(super) fn surge<'a>(
             Node::None | Node::New(_) => {}
             Node::TooMany => surging += 1,
             Node::Both { old, new } if is_available(world, settings, new) => {
-                changes.delete.push(old)
+                changes.delete.push(old);
             }
             Node::Both { .. } => surging += 1,
             Node::Old(old) => {

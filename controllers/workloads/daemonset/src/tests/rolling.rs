@@ -153,7 +153,8 @@ fn on_delete_leaves_old_pods_alone_and_makes_new_ones_new() {
 
 #[test]
 fn surging_pods_come_beside_old_ones_and_these_go_afterwards() {
-    let cases: Vec<(Value, Vec<Arc<Pod>>, Vec<&str>)> = vec![
+    type Case = (Value, Vec<Arc<Pod>>, Vec<&'static str>);
+    let cases: Vec<Case> = vec![
         (
             json!(1),
             vec![old("a", "n1"), old("b", "n2"), old("c", "n3")],
