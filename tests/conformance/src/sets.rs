@@ -450,7 +450,7 @@ mod tests {
     fn an_unknown_set_is_told_with_those_that_are_known() {
         assert_eq!(
             find("app").err().as_deref(),
-            Some("there is no set app; there are apps, services, pods")
+            Some("there is no set app; there are apps, garbage, services, pods")
         );
         assert!(find("apps").is_ok());
     }

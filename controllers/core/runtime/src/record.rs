@@ -7,7 +7,7 @@ use ahash::AHashMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use plan::{Action, Cause, Kind, Note, NoteType, PatchType, Reference};
+use plan::{Action, Cause, Kind, Note, PatchType, Reference};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,14 +93,17 @@ pub(crate) async fn send(process: Arc<Process>, mut queue: mpsc::Receiver<Sighti
 /// What was recorded lately.
 #[derive(Default)]
 struct Memory {
-    same: AHashMap<(Alike, String), Recorded>,
-    alike: AHashMap<Alike, (Vec<String>, Instant)>,
-    budgets: AHashMap<(&'static str, String), (f64, Instant)>,
+    same: AHashMap<(Alike, Digest), Recorded>,
+    alike: AHashMap<Alike, (Vec<Digest>, Instant)>,
+    budgets: AHashMap<Digest, (f64, Instant)>,
     serial: u64,
+    state: ahash::RandomState,
 }
 
+/// Stands for a text: what is remembered of thousands of objects is only whether it was the same.
+type Digest = u64;
 /// Source, object, type and reason of an event: all but its message.
-type Alike = (&'static str, String, NoteType, &'static str);
+type Alike = Digest;
 
 struct Recorded {
     on: Reference,
@@ -115,17 +118,18 @@ impl Memory {
             note,
             at,
         } = sighting;
-        let subject = format!("{}{}", note.about.path(), note.about.uid);
-        if !self.afford(component, &subject) {
+        let subject = self.state.hash_one((component, &note.about));
+        if !self.afford(subject) {
             return None;
         }
-        let alike = (component, subject, note.note_type, note.reason);
-        let combined = self.is_one_too_many(&alike, &note.message);
+        let alike = self.state.hash_one((subject, note.note_type, note.reason));
+        let told = self.state.hash_one(&note.message);
+        let combined = self.is_one_too_many(alike, told);
         let (message, same) = if combined {
             let message = format!("(combined from similar events): {}", note.message);
-            (message, (alike, String::new()))
+            (message, (alike, Digest::default()))
         } else {
-            (note.message.clone(), (alike, note.message.clone()))
+            (note.message.clone(), (alike, told))
         };
         if let Some(recorded) = self.same.get_mut(&same) {
             recorded.count += 1;
@@ -154,13 +158,12 @@ impl Memory {
     }
 
     /// A token bucket for each source and object.
-    fn afford(&mut self, component: &'static str, subject: &str) -> bool {
+    fn afford(&mut self, subject: Digest) -> bool {
         let now = Instant::now();
         if self.budgets.len() >= REMEMBERED {
             self.budgets.clear();
         }
-        let budget = self.budgets.entry((component, subject.to_owned()));
-        let (tokens, since) = budget.or_insert((BURST, now));
+        let (tokens, since) = self.budgets.entry(subject).or_insert((BURST, now));
         let earned = (now - *since).as_secs_f64() / REFILL.as_secs_f64();
         *tokens = (*tokens + earned).min(BURST);
         *since = now;
@@ -172,23 +175,23 @@ impl Memory {
     }
 
     /// True when so many messages of this kind differed lately that one has to stand for the rest.
-    fn is_one_too_many(&mut self, alike: &Alike, message: &str) -> bool {
+    fn is_one_too_many(&mut self, alike: Alike, told: Digest) -> bool {
         let now = Instant::now();
         if self.alike.len() >= REMEMBERED {
             self.alike.clear();
         }
-        let (messages, since) = self.alike.entry(alike.clone()).or_insert((Vec::new(), now));
+        let (messages, since) = self.alike.entry(alike).or_insert((Vec::new(), now));
         if now - *since > ALIKE {
             messages.clear();
             *since = now;
         }
-        if messages.iter().any(|m| m == message) {
+        if messages.contains(&told) {
             return false;
         }
         if messages.len() >= DIFFERENT {
             return true;
         }
-        messages.push(message.to_owned());
+        messages.push(told);
         false
     }
 }

@@ -29,6 +29,8 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(20);
 /// … again after so long, this often.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEPALIVE_TIMES: u32 = 4;
+/// How much of an answer a connection reads before it is wanted: there are dozens, and hyper would take 400 KiB.
+const READ_AHEAD: usize = 64 << 10;
 /// What was sent must be acknowledged within.
 #[cfg(target_os = "linux")]
 const SENT_WITHIN: Duration = Duration::from_secs(30);
@@ -218,7 +220,9 @@ fn build(config: &Config, metrics: Option<&Metrics>) -> Result<Client, Error> {
     let tls = config
         .rustls_https_connector_with_connector(tcp)
         .map_err(wrong)?;
-    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(tls);
+    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
+        .http1_max_buf_size(READ_AHEAD)
+        .build(tls);
     let service = ServiceBuilder::new()
         .option_layer(metrics.map(Metrics::requests))
         .layer(config.base_uri_layer())
