@@ -61,9 +61,23 @@ pub(crate) fn fit<K: Any>(object: &mut K) {
         spec.containers.shrink_to_fit();
         list(&mut spec.tolerations);
         list(&mut spec.volumes);
+        for container in &mut spec.containers {
+            list(&mut container.volume_mounts);
+            list(&mut container.env);
+            list(&mut container.ports);
+        }
         for volume in spec.volumes.iter_mut().flatten() {
             if let Some(projected) = &mut volume.projected {
                 list(&mut projected.sources);
+                let sources = projected.sources.iter_mut().flatten();
+                for source in sources {
+                    if let Some(map) = &mut source.config_map {
+                        list(&mut map.items);
+                    }
+                    if let Some(api) = &mut source.downward_api {
+                        list(&mut api.items);
+                    }
+                }
             }
         }
     }
