@@ -82,6 +82,19 @@ pub fn is_headless(service: &Service) -> bool {
     matches!(cluster_ip(service), "" | "None")
 }
 
+/// What is made from a Service carries its labels, except that nobody may forge who manages it and whether it is
+/// headless (`endpoints_controller.go syncService`, `utils.go setEndpointSliceLabels`).
+pub fn labels(service: &Service, managed_by: (&str, &str)) -> BTreeMap<String, String> {
+    let mut labels = service.metadata.labels.clone().unwrap_or_default();
+    labels.insert(managed_by.0.to_owned(), managed_by.1.to_owned());
+    if is_headless(service) {
+        labels.insert(HEADLESS_LABEL.to_owned(), String::new());
+    } else {
+        labels.remove(HEADLESS_LABEL);
+    }
+    labels
+}
+
 /// Whether addresses of pods that are not ready are published as if they were.
 pub fn publishes_not_ready(service: &Service) -> bool {
     let spec = service.spec.as_ref();

@@ -4,6 +4,7 @@
 //! Upstream: `apiserver/pkg/storage/names/generate.go`, `apimachinery/pkg/util/rand/rand.go`.
 
 use crate::fnv::fnv64a;
+use std::collections::BTreeSet;
 
 /// What generated names are made of: no vowels (no words by accident), no `0 1 3` (no confusion with letters).
 pub(crate) const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -46,6 +47,12 @@ pub fn generate(base: &str, seed: u64, n: u64) -> String {
     let mut name = base[..base.floor_char_boundary(BASE_LENGTH)].to_owned();
     name.push_str(&suffix(seed, n));
     name
+}
+
+/// The names of [`generate`] one after the other, without those that are `taken`.
+pub fn fresh(base: &str, seed: u64, taken: &BTreeSet<&str>) -> impl Iterator<Item = String> {
+    let names = (0..).map(move |n| generate(base, seed, n));
+    names.filter(|name| !taken.contains(name.as_str()))
 }
 
 /// A number as text in the alphabet, at most ten characters (`rand.SafeEncodeString`): each decimal digit, as the code

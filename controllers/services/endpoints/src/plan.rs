@@ -9,11 +9,9 @@ use k8s_openapi::api::core::v1::{
     EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use objects::endpoint::{
-    self, HEADLESS_LABEL, TRIGGER_TIME_ANNOTATION, repack_subsets, same_subsets,
-};
+use objects::endpoint::{self, TRIGGER_TIME_ANNOTATION, repack_subsets, same_subsets};
 use objects::meta;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use truncate::truncate;
 
@@ -44,7 +42,7 @@ fn endpoints(world: &Selecting) -> Plan {
             .collect(),
     );
     let truncated = truncate(&mut wanted);
-    let labels = labels(service);
+    let labels = endpoint::labels(service, (MANAGED_BY_LABEL, MANAGED_BY));
     let current = old
         .map(|old| old.subsets.clone().unwrap_or_default())
         .unwrap_or_default();
@@ -151,18 +149,6 @@ fn pod_subsets(pod: &Pod, service: &Service) -> Vec<EndpointSubset> {
         })))
     });
     ports.collect()
-}
-
-/// The Service's labels and our own.
-fn labels(service: &Service) -> BTreeMap<String, String> {
-    let mut labels = service.metadata.labels.clone().unwrap_or_default();
-    labels.insert(MANAGED_BY_LABEL.into(), MANAGED_BY.into());
-    if endpoint::is_headless(service) {
-        labels.insert(HEADLESS_LABEL.into(), String::new());
-    } else {
-        labels.remove(HEADLESS_LABEL);
-    }
-    labels
 }
 
 /// The earliest change of readiness among the pods that are new in `wanted` or in another list than before.

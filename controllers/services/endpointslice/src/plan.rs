@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::{EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use objects::endpoint::{self, Family, HEADLESS_LABEL, PortKey, TRIGGER_TIME_ANNOTATION};
+use objects::endpoint::{self, Family, PortKey, TRIGGER_TIME_ANNOTATION};
 use objects::{meta, names};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -206,9 +206,7 @@ fn write(plan: &mut Plan, drafts: Drafts, world: &Selecting) {
         .iter()
         .map(|s| meta::name(&s.metadata))
         .collect();
-    let mut names = (0..)
-        .map(|n| names::generate(&base, world.seed, n))
-        .filter(|name| !taken.contains(name.as_str()));
+    let mut names = names::fresh(&base, world.seed, &taken);
     let creates = drafts.create.into_iter().map(|mut draft| {
         draft.metadata.name = names.next();
         warn(Action::create(triggered(draft, drafts.trigger)))
@@ -261,17 +259,9 @@ fn bare(service: &Service, family: Family, ports: Vec<EndpointPort>) -> Endpoint
 /// The Service's labels, except that nobody may forge the three which say whose slice it is
 /// (`utils.go setEndpointSliceLabels`).
 fn labels(service: &Service) -> BTreeMap<String, String> {
-    let mut labels = service.metadata.labels.clone().unwrap_or_default();
-    labels.insert(
-        SERVICE_NAME_LABEL.into(),
-        meta::name(&service.metadata).into(),
-    );
-    labels.insert(MANAGED_BY_LABEL.into(), MANAGED_BY.into());
-    if endpoint::is_headless(service) {
-        labels.insert(HEADLESS_LABEL.into(), String::new());
-    } else {
-        labels.remove(HEADLESS_LABEL);
-    }
+    let mut labels = endpoint::labels(service, (MANAGED_BY_LABEL, MANAGED_BY));
+    let name = meta::name(&service.metadata).to_owned();
+    labels.insert(SERVICE_NAME_LABEL.to_owned(), name);
     labels
 }
 

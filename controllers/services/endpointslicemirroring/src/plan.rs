@@ -210,9 +210,7 @@ fn write(plan: &mut Plan, drafts: Drafts, world: &Mirrored) {
         .iter()
         .map(|slice| meta::name(&slice.metadata))
         .collect();
-    let mut names = (0..)
-        .map(|n| names::generate(&base, world.seed, n))
-        .filter(|name| !taken.contains(name.as_str()));
+    let mut names = names::fresh(&base, world.seed, &taken);
     let creates = drafts.create.into_iter().map(|mut draft| {
         draft.metadata.name = names.next();
         warn(Action::create(draft))

@@ -24,7 +24,7 @@ fn scale(replicas: i32) -> Act {
     )
 }
 
-fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
+pub(super) fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
     let mut all = vec![bystander()];
     all.extend(begin);
     Scenario {

@@ -1,7 +1,7 @@
 //! ReplicationControllers: what ReplicaSets do, in one story of each kind of write.
 
-use super::{bystander, pod, template, web_is};
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after};
+use super::{pod, replicasets, template, web_is};
+use crate::scenario::{Act, Part, Scenario, Step, after};
 use serde_json::{Value, json};
 
 fn controller(replicas: i32) -> Value {
@@ -22,19 +22,9 @@ fn scale(replicas: i32) -> Act {
 }
 
 fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
-    let mut all = vec![bystander()];
-    all.extend(begin);
     Scenario {
-        name,
         parts: &[Part::Replication],
-        around: ALL_AROUND,
-        begin: all,
-        steps,
-        bounds: Bounds {
-            surge: Some(0),
-            ..Bounds::default()
-        },
-        end: |_| true,
+        ..replicasets::scenario(name, begin, steps)
     }
 }
 

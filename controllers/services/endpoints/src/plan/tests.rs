@@ -5,6 +5,7 @@ use crate::MAX_ADDRESSES;
 use ::plan::Verb;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn service(mut spec: Value) -> Service {
     spec["selector"] = json!({"app": "web"});

@@ -5,6 +5,7 @@ use crate::{Routing, Selecting, World};
 use ::plan::Verb;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::discovery::v1::Endpoint;
+use objects::endpoint::HEADLESS_LABEL;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
