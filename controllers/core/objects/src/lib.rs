@@ -11,6 +11,7 @@
 //! Each module names the upstream file that defines its semantics.
 
 pub mod affinity;
+pub mod cidr;
 pub mod conditions;
 pub mod endpoint;
 mod fnv;
@@ -26,6 +27,7 @@ pub mod resources;
 pub mod selector;
 pub mod taints;
 pub mod template;
+pub mod volume;
 
 pub use quantity::Quantity;
 pub use resources::Resources;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, SubAssign};
 
-use k8s_openapi::api::core::v1::{Container, Node, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use crate::Quantity;
@@ -85,7 +85,7 @@ pub fn nonzero(spec: &PodSpec) -> Resources {
         ("memory", Quantity::from_bytes(DEFAULT_MEMORY)),
     ];
     // framework/types.go getNonMissingContainerRequests
-    if pod_level(spec).next().is_some() {
+    if pod_level(spec, Side::Requests).next().is_some() {
         let asked = total(spec, &[]);
         defaults.retain(|(name, _)| !asked.contains_key(name));
     }
@@ -106,20 +106,25 @@ pub fn allocatable(node: &Node) -> Resources {
     resources(&amounts)
 }
 
-/// The pod-level requests for what may be requested there (helpers.go `IsSupportedPodLevelResource`).
-fn pod_level(spec: &PodSpec) -> impl Iterator<Item = (&String, &ApiQuantity)> {
-    let requests = spec
-        .resources
-        .as_ref()
-        .and_then(|resources| resources.requests.as_ref());
-    requests.into_iter().flatten().filter(|(name, _)| {
+/// The pod-level amounts of what may be asked for there (helpers.go `IsSupportedPodLevelResource`).
+fn pod_level(spec: &PodSpec, side: Side) -> impl Iterator<Item = (&String, &ApiQuantity)> {
+    let amounts = side.of(spec.resources.as_ref());
+    amounts.into_iter().flatten().filter(|(name, _)| {
         matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-")
     })
 }
 
 fn total<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amounts<'a> {
-    let mut amounts = aggregate(spec, defaults);
-    for (name, quantity) in pod_level(spec) {
+    let of = |container: &'a Container| {
+        let mut amounts = Amounts::new();
+        add(&mut amounts, Side::Requests.of(container.resources.as_ref()));
+        for (name, quantity) in defaults {
+            amounts.entry(name).or_insert(*quantity);
+        }
+        amounts
+    };
+    let mut amounts = aggregate(spec, of);
+    for (name, quantity) in pod_level(spec, Side::Requests) {
         if let Ok(quantity) = Quantity::try_from(quantity) {
             amounts.insert(name, quantity);
         }
@@ -128,23 +133,82 @@ fn total<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amount
     amounts
 }
 
-/// helpers.go `AggregateContainerRequests`
-fn aggregate<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amounts<'a> {
-    let of = |container: &'a Container| {
-        let mut amounts = Amounts::new();
-        add(
-            &mut amounts,
-            container
-                .resources
-                .as_ref()
-                .and_then(|resources| resources.requests.as_ref()),
-        );
-        for (name, quantity) in defaults {
-            amounts.entry(name).or_insert(*quantity);
-        }
-        amounts
-    };
+/// Requests or limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What is reserved.
+    Requests,
+    /// What must not be exceeded.
+    Limits,
+}
 
+impl Side {
+    fn of(self, resources: Option<&ResourceRequirements>) -> Option<&List> {
+        match self {
+            Self::Requests => resources?.requests.as_ref(),
+            Self::Limits => resources?.limits.as_ref(),
+        }
+    }
+}
+
+/// What a pod counts with by name, exactly, where what it has been given is looked at too: while a container is being
+/// resized, it counts with the most of what is asked for, what is allocated and what is in effect
+/// (helpers.go `PodRequests` and `PodLimits` with `UseStatusResources`). Overhead comes on top of requests, and of
+/// those limits that there are.
+pub fn pod_amounts(pod: &Pod, side: Side) -> BTreeMap<&str, Quantity> {
+    let Some(spec) = &pod.spec else {
+        return Amounts::new();
+    };
+    let mut amounts = aggregate(spec, |container| effective(pod, container, side));
+    for (name, quantity) in pod_level(spec, side) {
+        if let Ok(quantity) = Quantity::try_from(quantity) {
+            amounts.insert(name, quantity);
+        }
+    }
+    match side {
+        Side::Requests => add(&mut amounts, spec.overhead.as_ref()),
+        Side::Limits => {
+            for (name, quantity) in spec.overhead.iter().flatten() {
+                let limit = amounts.get_mut(name.as_str()).filter(|l| !l.is_zero());
+                if let (Some(limit), Ok(quantity)) = (limit, Quantity::try_from(quantity)) {
+                    *limit += quantity;
+                }
+            }
+        }
+    }
+    amounts
+}
+
+/// helpers.go `determineEffectiveRequests` and `determineEffectiveLimits`
+fn effective<'a>(pod: &'a Pod, container: &'a Container, side: Side) -> Amounts<'a> {
+    let mut amounts = Amounts::new();
+    let wanted = side.of(container.resources.as_ref());
+    let status = pod.status.as_ref();
+    let regular = status.and_then(|s| s.container_statuses.as_deref());
+    let initial = status.and_then(|s| s.init_container_statuses.as_deref());
+    let mut statuses = regular.into_iter().chain(initial).flatten();
+    let given = statuses.find(|s| s.name == container.name && s.resources.is_some());
+    let Some(given) = given else {
+        add(&mut amounts, wanted);
+        return amounts;
+    };
+    let infeasible = crate::pod::condition(pod, "PodResizePending")
+        .is_some_and(|pending| pending.reason.as_deref() == Some("Infeasible"));
+    let allocated = match side {
+        Side::Requests => given.allocated_resources.as_ref(),
+        Side::Limits => None,
+    };
+    let wanted = wanted.filter(|_| !infeasible);
+    for list in [wanted, side.of(given.resources.as_ref()), allocated] {
+        let mut one = Amounts::new();
+        add(&mut one, list);
+        most(&mut amounts, &one);
+    }
+    amounts
+}
+
+/// helpers.go `AggregateContainerRequests` and `AggregateContainerLimits`
+fn aggregate<'a>(spec: &'a PodSpec, of: impl Fn(&'a Container) -> Amounts<'a>) -> Amounts<'a> {
     let mut running = Amounts::new();
     for container in &spec.containers {
         sum(&mut running, &of(container));
