@@ -117,7 +117,10 @@ fn pod_level(spec: &PodSpec, side: Side) -> impl Iterator<Item = (&String, &ApiQ
 fn total<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amounts<'a> {
     let of = |container: &'a Container| {
         let mut amounts = Amounts::new();
-        add(&mut amounts, Side::Requests.of(container.resources.as_ref()));
+        add(
+            &mut amounts,
+            Side::Requests.of(container.resources.as_ref()),
+        );
         for (name, quantity) in defaults {
             amounts.entry(name).or_insert(*quantity);
         }
@@ -185,7 +188,9 @@ fn effective<'a>(pod: &'a Pod, container: &'a Container, side: Side) -> Amounts<
     let wanted = side.of(container.resources.as_ref());
     let status = pod.status.as_ref();
     let regular = status.and_then(|s| s.container_statuses.as_deref());
-    let initial = status.and_then(|s| s.init_container_statuses.as_deref());
+    // An init container that ends is not resized.
+    let initial = status.filter(|_| is_sidecar(container));
+    let initial = initial.and_then(|s| s.init_container_statuses.as_deref());
     let mut statuses = regular.into_iter().chain(initial).flatten();
     let given = statuses.find(|s| s.name == container.name && s.resources.is_some());
     let Some(given) = given else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, PodSpec};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use serde_json::{Value, json};
 
 use super::*;
@@ -185,4 +185,77 @@ fn resources_are_added_and_taken_away() {
     );
     used -= &gpu(2);
     assert_eq!(used, gpu(3));
+}
+
+fn amounts(pod: Value, side: Side) -> Vec<(String, String)> {
+    let pod: Pod = serde_json::from_value(pod).unwrap();
+    let amounts = pod_amounts(&pod, side);
+    let text = amounts
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), v.to_string()));
+    text.collect()
+}
+
+fn named(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    owned.collect()
+}
+
+#[test]
+fn overhead_comes_on_top_of_requests_and_of_the_limits_that_there_are() {
+    let resources = json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2"}});
+    let pod = json!({"spec": {
+        "containers": [{"name": "c", "resources": resources}],
+        "overhead": {"cpu": "100m", "memory": "1Gi"},
+    }});
+    let requests = named(&[("cpu", "1100m"), ("memory", "2Gi")]);
+    assert_eq!(amounts(pod.clone(), Side::Requests), requests);
+    assert_eq!(amounts(pod, Side::Limits), named(&[("cpu", "2100m")]));
+}
+
+#[test]
+fn what_a_pod_asks_for_as_a_whole_takes_the_place_of_what_its_containers_ask_for() {
+    let whole = json!({"requests": {"cpu": "3"}, "limits": {"cpu": "4"}});
+    let one = json!({"requests": {"cpu": "1", "example.com/gpu": "2"}, "limits": {"cpu": "9"}});
+    let pod = json!({"spec": {
+        "resources": whole, "containers": [{"name": "c", "resources": one}],
+    }});
+    let requests = named(&[("cpu", "3"), ("example.com/gpu", "2")]);
+    assert_eq!(amounts(pod.clone(), Side::Requests), requests);
+    assert_eq!(amounts(pod, Side::Limits), named(&[("cpu", "4")]));
+}
+
+#[test]
+fn a_pod_that_is_being_resized_counts_with_the_most() {
+    let resized = |wanted: &str, actual: &str, allocated: &str, pending: Option<&str>| {
+        let status = json!({
+            "name": "c",
+            "resources": {"requests": cpu(actual), "limits": cpu(actual)},
+            "allocatedResources": cpu(allocated),
+        });
+        let pending =
+            pending.map(|r| json!([{"type": "PodResizePending", "status": "True", "reason": r}]));
+        let both = json!({"requests": cpu(wanted), "limits": cpu(wanted)});
+        json!({
+            "spec": {"containers": [{"name": "c", "resources": both}]},
+            "status": {"containerStatuses": [status], "conditions": pending},
+        })
+    };
+    for (pod, requests, limits) in [
+        (resized("1", "2", "3", None), "3", "2"),
+        (resized("5", "2", "3", Some("Deferred")), "5", "5"),
+        (resized("5", "2", "3", Some("Infeasible")), "3", "2"),
+    ] {
+        let what = pod.to_string();
+        assert_eq!(
+            amounts(pod.clone(), Side::Requests),
+            named(&[("cpu", requests)]),
+            "{what}"
+        );
+        assert_eq!(
+            amounts(pod, Side::Limits),
+            named(&[("cpu", limits)]),
+            "{what}"
+        );
+    }
 }
