@@ -177,6 +177,11 @@ impl<K: Watched> Cache<K> {
         self.synced.load(Ordering::Acquire)
     }
 
+    /// The version up to which all changes have been seen, as far as the API server has said.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
     /// Declares an index; declaring it again changes nothing.
     pub fn index(&self, name: &'static str, values: IndexFn<K>) {
         let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);

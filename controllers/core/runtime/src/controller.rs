@@ -43,6 +43,12 @@ pub trait Controller: Send + Sync + Sized + 'static {
     /// it without a word here. Called once, before any cache is filled.
     fn watch(watches: &Watches<'_>);
 
+    /// As [`Self::watch`], for a controller that must itself be told of changes, or that is woken by what no watch of
+    /// a known kind tells. Called after it.
+    fn listen(&self, watches: &Watches<'_>) {
+        let _ = watches;
+    }
+
     /// Reads the caches. Waits for nothing but, where a loop needs them, other APIs (metrics).
     fn observe(
         &self,
@@ -91,6 +97,11 @@ pub struct Watches<'a> {
 }
 
 impl Watches<'_> {
+    /// The queue, for whatever else wakes objects.
+    pub fn queue(&self) -> Queue {
+        self.queue.clone()
+    }
+
     /// Makes sure that `K` is watched, without being woken by it.
     pub fn reads<K: Watched>(&self) -> Arc<Cache<K>> {
         self.caches.of::<K>()

@@ -52,6 +52,7 @@ impl<C: Controller> Loop<C> {
             }
         });
         C::watch(&watches);
+        controller.listen(&watches);
         Arc::new(Self {
             controller,
             process: process.clone(),

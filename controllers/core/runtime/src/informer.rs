@@ -94,6 +94,7 @@ pub(crate) async fn follow<S: Sink>(
         match source.list().await {
             Ok(listed) => {
                 cache.finish_list(listed.objects);
+                cache.reach(&listed.version);
                 break listed.version;
             }
             Err(error) => wait(process, kind, &error, &mut errors).await,

@@ -52,6 +52,7 @@ watched! {
     networking::v1::{IPAddress, ServiceCIDR};
     policy::v1::{PodDisruptionBudget};
     rbac::v1::{ClusterRole, ClusterRoleBinding};
+    resource::v1::{DeviceClass, ResourceClaim};
     scheduling::v1::{PriorityClass};
     storage::v1::{CSINode, StorageClass, VolumeAttachment};
 }
