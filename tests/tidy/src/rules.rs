@@ -124,6 +124,12 @@ fn crates_depend_on_nothing_but_what_the_design_allows() {
         ("garbagecollector", LOOP),
         ("namespace", LOOP),
         ("serviceaccount", LOOP),
+        ("servicecidr", LOOP),
+        ("clusterroleaggregation", LOOP),
+        ("nodeipam", LOOP),
+        ("ttl", LOOP),
+        ("certificates", LOOP),
+        ("bootstrap", LOOP),
         ("scheduler", LOOP),
         ("kubelet", LOOP),
     ]
