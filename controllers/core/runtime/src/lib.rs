@@ -20,6 +20,7 @@ pub mod admin;
 pub mod args;
 mod caches;
 mod clock;
+mod contact;
 mod controller;
 mod drive;
 mod error;
@@ -46,6 +47,7 @@ mod watched;
 
 pub use caches::{Cache, Caches, Change, IndexFn, Key, MetaListener};
 pub use clock::Clock;
+pub use contact::Contact;
 pub use controller::{Controller, Moment, Watches, controller_key};
 pub use execute::Executor;
 pub use queue::{Backoff, Queue};

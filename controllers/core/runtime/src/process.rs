@@ -1,6 +1,7 @@
 //! What all loops of a process share: client, clock, in-flight limit, event queue, metrics, tasks.
 
 use crate::clock::Clock;
+use crate::contact::Answers;
 use crate::limit::Limit;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use kube::Client;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ pub(crate) struct Process {
     metrics: Metrics,
     plans: Plans,
     seed: AtomicU64,
+    contact: OnceLock<Arc<Mutex<Answers>>>,
     shutdown: CancellationToken,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -39,6 +41,7 @@ impl Process {
             metrics: options.metrics,
             plans: options.plans,
             seed: AtomicU64::new(options.seed.unwrap_or_else(rand::random)),
+            contact: OnceLock::new(),
             shutdown: CancellationToken::new(),
             tasks: Mutex::new(JoinSet::new()),
         }
@@ -73,6 +76,16 @@ impl Process {
             recorder: &self.recorder,
             now: self.now(),
         }
+    }
+
+    /// The answers of the API server, and whether nobody has asked for them before.
+    pub(crate) fn contact(&self) -> (Arc<Mutex<Answers>>, bool) {
+        let mut first = false;
+        let answers = self.contact.get_or_init(|| {
+            first = true;
+            Arc::default()
+        });
+        (answers.clone(), first)
     }
 
     pub(crate) fn shutdown(&self) -> &CancellationToken {
