@@ -1,5 +1,6 @@
 //! Who turns objects into other objects: our loops, or upstream's programs.
 
+use crate::audit::Writer;
 use anyhow::Result;
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
@@ -22,6 +23,8 @@ use statefulset::StatefulSetController;
 use std::time::Duration;
 use ttlafterfinished::TtlAfterFinishedController;
 
+/// What is still under way after this long when loops end is given up.
+const LAST: Duration = Duration::from_secs(2);
 /// Objects that each controller works on at once.
 const WORKERS: usize = 16;
 /// Upstream's names of the controllers that we have too; no others, or the tests would compare apples
@@ -63,21 +66,19 @@ pub fn actor() -> Actor {
     }
 }
 
-/// What acts, while it acts.
-pub(crate) struct Acting {
-    runtime: Runtime,
-    // They die when dropped.
-    _children: Vec<Process>,
+/// Loops, while they act.
+enum Loops {
+    Corten(Runtime),
+    /// They die when dropped.
+    Upstream(Vec<Process>),
 }
 
 impl Actor {
-    /// Starts the loops and the nodes on `plane`.
-    pub(crate) async fn act(self, plane: &ControlPlane, nodes: usize) -> Result<Acting> {
-        let client = Client::try_from(plane.admin_config())?;
-        let runtime = Runtime::new(client, runtime::Options::default());
-        let mut children = Vec::new();
+    /// Starts its loops on `plane`.
+    async fn act(self, plane: &ControlPlane) -> Result<Loops> {
         match self {
             Self::Corten => {
+                let runtime = process(plane, Writer::Loops)?;
                 let root_ca = plane.pki().ca_certificate().to_owned();
                 runtime.run(DeploymentController, WORKERS);
                 runtime.run(DaemonSetController::default(), WORKERS);
@@ -98,6 +99,8 @@ impl Actor {
                 runtime.run(ServiceAccountController, WORKERS);
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
+                runtime.start().await;
+                Ok(Loops::Corten(runtime))
             }
             Self::Upstream => {
                 let tools = [Tool::KubeControllerManager, Tool::KubeScheduler];
@@ -105,28 +108,72 @@ impl Actor {
                 let assets = Assets::locate(&from, &tools, &Progress::default()).await?;
                 let kubeconfig = plane.kubeconfig_path();
                 let upstream = Upstream::new(&assets, &kubeconfig, plane.data_dir());
-                children.push(upstream.controller_manager(CONTROLLERS, Some(plane.pki()))?);
-                children.push(upstream.scheduler()?);
+                Ok(Loops::Upstream(vec![
+                    upstream.controller_manager(CONTROLLERS, Some(plane.pki()))?,
+                    upstream.scheduler()?,
+                ]))
             }
         }
+    }
+}
+
+/// A process of ours on `plane`.
+fn process(plane: &ControlPlane, writer: Writer) -> Result<Runtime> {
+    let client = Client::try_from(writer.signs(plane.admin_config()))?;
+    Ok(Runtime::new(client, runtime::Options::default()))
+}
+
+impl Loops {
+    /// Ends them in order.
+    async fn stop(self) {
+        match self {
+            Self::Corten(runtime) => runtime.stop(LAST).await,
+            Self::Upstream(mut children) => {
+                for child in &mut children {
+                    child.stop(LAST).await;
+                }
+            }
+        }
+    }
+}
+
+/// Hollow nodes, and the loops of one actor.
+pub(crate) struct Acting {
+    nodes: Runtime,
+    // Absent after loops that did not begin.
+    loops: Option<Loops>,
+}
+
+impl Acting {
+    /// Starts the loops and the nodes on `plane`.
+    pub(crate) async fn start(actor: Actor, plane: &ControlPlane, nodes: usize) -> Result<Self> {
+        let loops = Some(actor.act(plane).await?);
         let options = kubelet::Options {
             count: nodes,
             ..kubelet::Options::default()
         };
-        let metrics = Server::new(&runtime, options.profiles.clone());
-        runtime.spawn("metrics", metrics.run());
-        runtime.spawn("nodes", kubelet::Agent::new(&runtime, options).run());
-        runtime.start().await;
-        Ok(Acting {
-            runtime,
-            _children: children,
-        })
+        let nodes = process(plane, Writer::Nodes)?;
+        let metrics = Server::new(&nodes, options.profiles.clone());
+        nodes.spawn("metrics", metrics.run());
+        nodes.spawn("nodes", kubelet::Agent::new(&nodes, options).run());
+        nodes.start().await;
+        Ok(Self { nodes, loops })
     }
-}
 
-impl Acting {
+    /// Ends the loops, and starts those of `actor` in their place.
+    pub(crate) async fn hand_over(&mut self, plane: &ControlPlane, actor: Actor) -> Result<()> {
+        if let Some(loops) = self.loops.take() {
+            loops.stop().await;
+        }
+        self.loops = Some(actor.act(plane).await?);
+        Ok(())
+    }
+
     /// Ends in order.
     pub(crate) async fn stop(self) {
-        self.runtime.stop(Duration::from_secs(2)).await;
+        if let Some(loops) = self.loops {
+            loops.stop().await;
+        }
+        self.nodes.stop(LAST).await;
     }
 }

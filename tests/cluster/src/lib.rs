@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod actor;
+mod audit;
 mod dump;
 mod eventually;
 mod failure;
@@ -27,19 +28,21 @@ mod folder;
 mod namespace;
 
 pub use actor::{Actor, actor};
+pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Namespace, with_namespace};
 
 use anyhow::{Context, Result, anyhow};
+use audit::Audit;
 use controlplane::{ControlPlane, Options};
 use folder::Folder;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client, Config};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::thread::JoinHandle;
-use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Hollow nodes of a shared cluster.
 pub const NODES: usize = 3;
@@ -49,7 +52,9 @@ pub const NODES: usize = 3;
 pub struct Cluster {
     config: Config,
     kubeconfig: PathBuf,
-    end: Arc<Notify>,
+    audit: Audit,
+    // It ends when this is dropped.
+    words: Option<UnboundedSender<HandOver>>,
     thread: Option<JoinHandle<()>>,
     // Last: it is removed when nobody writes to it any more.
     _folder: Folder,
@@ -73,6 +78,26 @@ impl Cluster {
         Self::launch(Some((actor, nodes)))
     }
 
+    /// Lets other loops act from now on; the nodes go on. Returns when those before have ended and those after have
+    /// begun. Must not be called where blocking is forbidden.
+    pub fn hand_over(&self, to: Actor) -> Result<()> {
+        let (told, hears) = mpsc::channel();
+        let words = self.words.as_ref().context("it runs until it is dropped")?;
+        let gone = "the thread of the cluster has ended";
+        words.send(HandOver { to, told }).context(gone)?;
+        hears.recv().context(gone)?
+    }
+
+    /// How much has been written until now, for [`Cluster::writes_since`].
+    pub fn mark(&self) -> u64 {
+        self.audit.mark()
+    }
+
+    /// What everybody has written since then, leases apart.
+    pub fn writes_since(&self, mark: u64) -> Result<Vec<Write>> {
+        self.audit.since(mark, None)
+    }
+
     /// Starts a cluster without loops and nodes: nobody writes but whoever holds a client. Must not be
     /// called where blocking is forbidden.
     pub fn bare() -> Result<Self> {
@@ -86,14 +111,17 @@ impl Cluster {
         let folder = Folder::new()?;
         let mut options = Options::new(folder.path());
         options.unsafe_no_fsync = true;
-        let end = Arc::new(Notify::new());
+        let audit = Audit::new(folder.path());
+        if cast.is_some() {
+            options.apiserver_flags = audit.flags()?;
+        }
+        let (words, mut word) = unbounded_channel::<HandOver>();
         let (told, hears) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("cluster")
             .enable_all()
             .build()?;
-        let ending = end.clone();
         let run = move || {
             runtime.block_on(async {
                 let begun = begin(options, cast).await;
@@ -103,9 +131,16 @@ impl Cluster {
                 };
                 // Whoever asked may be gone; then there is nobody to run for.
                 if told.send(answer).is_ok()
-                    && let Some((plane, acting)) = running
+                    && let Some((plane, mut acting)) = running
                 {
-                    ending.notified().await;
+                    while let Some(HandOver { to, told }) = word.recv().await {
+                        let outcome = match &mut acting {
+                            Some(acting) => acting.hand_over(&plane, to).await,
+                            None => Err(anyhow!("nobody acts here")),
+                        };
+                        // Whoever asked may be gone.
+                        drop(told.send(outcome));
+                    }
                     if let Some(acting) = acting {
                         acting.stop().await;
                     }
@@ -121,9 +156,10 @@ impl Cluster {
             .context("the thread of the cluster has ended")?;
         let (config, kubeconfig) = answer?;
         Ok(Self {
-            config,
+            config: Writer::Test.signs(config),
             kubeconfig,
-            end,
+            audit,
+            words: Some(words),
             thread: Some(thread),
             _folder: folder,
         })
@@ -149,12 +185,18 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.end.notify_one();
+        self.words = None;
         if let Some(thread) = self.thread.take() {
             // Its panic has been printed.
             drop(thread.join());
         }
     }
+}
+
+/// The word for the cluster's thread: who acts from now on, and where the outcome is told.
+struct HandOver {
+    to: Actor,
+    told: mpsc::Sender<Result<()>>,
 }
 
 type Begun = ((ControlPlane, Option<actor::Acting>), (Config, PathBuf));
@@ -165,7 +207,7 @@ async fn begin(options: Options, cast: Option<(Actor, usize)>) -> Result<Begun> 
     let Some((actor, nodes)) = cast else {
         return Ok(((plane, None), access));
     };
-    let acting = actor.act(&plane, nodes).await?;
+    let acting = actor::Acting::start(actor, &plane, nodes).await?;
     let client = Client::try_from(access.0.clone())?;
     eventually("the cluster is ready", async || {
         let all = Api::<Node>::all(client.clone())

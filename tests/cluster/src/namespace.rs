@@ -1,5 +1,6 @@
 //! A namespace a test, and short words for what tests do in it.
 
+use crate::audit::{Audit, Write, Writer};
 use crate::folder::keep;
 use crate::{Cluster, Outcome, dump, eventually};
 use anyhow::{Context, Result, anyhow, bail};
@@ -47,24 +48,36 @@ pub fn with_namespace<T>(name: &str, test: T) -> Outcome
 where
     T: AsyncFnOnce(Namespace) -> Result<()>,
 {
-    let cluster = Cluster::shared()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("a tokio runtime")?;
-    Ok(runtime.block_on(async {
-        let ns = Namespace::new(cluster.client()?, name).await?;
-        let outcome = AssertUnwindSafe(test(ns.clone())).catch_unwind().await;
-        if !matches!(outcome, Ok(Ok(()))) {
-            eprintln!("{}", dump::namespace(&ns).await);
-        }
-        if keep() {
-            eprintln!("KEEP: the namespace {} stays", ns.name);
-        } else {
-            ns.clear().await;
-        }
-        outcome.unwrap_or_else(|panic| resume_unwind(panic))
-    })?)
+    Cluster::shared()?.with_namespace(name, test)
+}
+
+impl Cluster {
+    /// The same in this cluster.
+    ///
+    /// # Errors
+    /// What the test failed with. A panic of the test goes on after the clean-up.
+    pub fn with_namespace<T>(&self, name: &str, test: T) -> Outcome
+    where
+        T: AsyncFnOnce(Namespace) -> Result<()>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("a tokio runtime")?;
+        Ok(runtime.block_on(async {
+            let ns = Namespace::new(self, name).await?;
+            let outcome = AssertUnwindSafe(test(ns.clone())).catch_unwind().await;
+            if !matches!(outcome, Ok(Ok(()))) {
+                eprintln!("{}", dump::namespace(&ns).await);
+            }
+            if keep() {
+                eprintln!("KEEP: the namespace {} stays", ns.name);
+            } else {
+                ns.clear().await;
+            }
+            outcome.unwrap_or_else(|panic| resume_unwind(panic))
+        })?)
+    }
 }
 
 /// A namespace of one test. Clones are the same namespace.
@@ -72,11 +85,13 @@ where
 pub struct Namespace {
     client: Client,
     name: String,
+    audit: Audit,
 }
 
 impl Namespace {
     /// A new one with a random name; returns when pods can be made in it.
-    async fn new(client: Client, test: &str) -> Result<Self> {
+    async fn new(cluster: &Cluster, test: &str) -> Result<Self> {
+        let (client, audit) = (cluster.client()?, cluster.audit.clone());
         let name = format!("{test}-{:06x}", rand::random::<u32>() >> 8);
         let object: NamespaceObject = serde_json::from_value(
             json!({ "metadata": { "name": name, "labels": { "test": test } } }),
@@ -84,7 +99,11 @@ impl Namespace {
         Api::all(client.clone())
             .create(&PostParams::default(), &object)
             .await?;
-        let ns = Self { client, name };
+        let ns = Self {
+            client,
+            name,
+            audit,
+        };
         let account = "the namespace has its ServiceAccount";
         ns.until::<ServiceAccount>("default", account, |_| true)
             .await?;
@@ -229,6 +248,13 @@ impl Namespace {
         let mut events = self.list::<Event>("").await?;
         events.retain(|e| e.involved_object.name.as_deref() == Some(about));
         Ok(events)
+    }
+
+    /// What the loops have written in it, events included.
+    pub fn writes(&self) -> Result<Vec<Write>> {
+        let mut writes = self.audit.since(0, Some(&self.name))?;
+        writes.retain(|write| write.writer == Writer::Loops);
+        Ok(writes)
     }
 
     /// Best effort: the namespace controller empties it. Pods need not wait for their grace period.
