@@ -1,0 +1,3 @@
+mod claims;
+mod kit;
+mod volumes;
