@@ -1,0 +1,32 @@
+//! The program `node-ipam-controller`. Its flags: `node-ipam-controller --help`.
+
+use clap::Parser;
+use nodeipam::{Flags, NodeIpamController};
+use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, serve};
+use std::process::ExitCode;
+
+/// Gives each node ranges of addresses for its pods.
+#[derive(Parser)]
+#[command(name = "node-ipam-controller", version)]
+struct Args {
+    #[command(flatten)]
+    ranges: Flags,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let component = Component {
+        name: "node-ipam-controller",
+        port: 10257,
+    };
+    let args = Args::parse();
+    serve(component, args.common, move |runtime, _| {
+        // Who starts this program wants it to do its work.
+        let options = args.ranges.options().map_err(Misuse)?;
+        runtime.run(NodeIpamController::new(options), WORKERS);
+        Ok(())
+    })
+    .await
+}
