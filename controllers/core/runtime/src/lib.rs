@@ -112,6 +112,11 @@ impl Runtime {
         self.process.now()
     }
 
+    /// Where the time comes from, for what listens to a cache and must not hold the process.
+    pub fn clock(&self) -> Clock {
+        self.process.clock().clone()
+    }
+
     /// Random bits, another set at each call.
     pub fn seed(&self) -> u64 {
         self.process.seed()

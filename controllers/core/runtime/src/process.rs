@@ -51,6 +51,10 @@ impl Process {
         &self.client
     }
 
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
