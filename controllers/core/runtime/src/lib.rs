@@ -26,6 +26,7 @@ mod drive;
 mod error;
 mod execute;
 mod informer;
+pub mod keys;
 pub mod lease;
 mod ledger;
 mod limit;

@@ -3,6 +3,8 @@
 use crate::error::Refusal;
 use crate::process::Process;
 use crate::send;
+use crate::watch::Source;
+use crate::watched::Watched;
 use http::StatusCode;
 use plan::Cause;
 use serde::Deserialize;
@@ -55,12 +57,38 @@ impl Reads {
         Ok(send::read_as(&self.process, path, accept).await?)
     }
 
+    /// POSTs a question that the server answers without storing it (a SubjectAccessReview), and reads the answer.
+    ///
+    /// # Errors
+    /// As [`Reads::get`].
+    pub async fn ask<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &str,
+        question: &(impl serde::Serialize + Sync),
+    ) -> Result<T, ReadError> {
+        Ok(send::ask(&self.process, path, question).await?)
+    }
+
     /// GETs `path` (with its query), and reads the answer as a `T`.
     ///
     /// # Errors
     /// No answer within 30 s, another one than 2xx, or one that is no `T`.
     pub async fn get<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<T, ReadError> {
         Ok(send::read(&self.process, path).await?)
+    }
+
+    /// All objects of a kind in a namespace as they are now, and not as a cache has seen them.
+    ///
+    /// # Errors
+    /// No answer, or one that cannot be read.
+    pub async fn list<K: Watched>(&self, namespace: &str) -> Result<Vec<K>, ReadError> {
+        let source = Source::<K>::new(self.process.client().clone(), Some(namespace));
+        let listed = source.list().await.map_err(|error| ReadError {
+            message: error.to_string(),
+            code: None,
+            not_found: false,
+        })?;
+        Ok(listed.objects)
     }
 }
 

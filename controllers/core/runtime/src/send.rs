@@ -106,6 +106,19 @@ pub(crate) async fn read_as<T: for<'de> Deserialize<'de>>(
     serde_json::from_slice(&answer).map_err(|error| Refusal::unanswered(format!("{path}: {error}")))
 }
 
+/// Sends a question that the server answers without storing it, a review for instance.
+pub(crate) async fn ask<T: for<'de> Deserialize<'de>>(
+    process: &Process,
+    path: &str,
+    question: &impl serde::Serialize,
+) -> Result<T, Refusal> {
+    let body = serde_json::to_vec(question);
+    let body = body.map_err(|error| Refusal::unanswered(error.to_string()))?;
+    let types = ("application/json", "");
+    let answer = request(process, Method::POST, path, types, body).await?;
+    serde_json::from_slice(&answer).map_err(|error| Refusal::unanswered(format!("{path}: {error}")))
+}
+
 async fn request(
     process: &Process,
     method: Method,
