@@ -189,3 +189,6 @@ fn heartbeat(node: &Node) -> Option<Timestamp> {
 pub(crate) fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

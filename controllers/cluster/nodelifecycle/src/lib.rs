@@ -18,7 +18,8 @@
 //! - A Lease watch that lags does not make nodes silent (upstream until v1.37: kubernetes#138698).
 //! - The pods of a silent node are marked whenever one is found that says it is ready, so also by the process that
 //!   comes after one that died in between (kubernetes#135205).
-//! - The pace of the taints outlives the process: it goes by the times that stand in them.
+//! - The pace of the taints outlives the process: it goes by the times that stand in them. When `not-ready` becomes
+//!   `unreachable` or the other way round, the time stays, so that the pods' time goes on.
 //! - Any change of a Lease is a sign of life, also one to an earlier time: a node's clock is its own affair.
 //! - A node whose conditions are `Unknown` and that has begun to renew its Lease is not tainted in the seconds until
 //!   its status says so.

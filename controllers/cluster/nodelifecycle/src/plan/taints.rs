@@ -77,6 +77,9 @@ pub(super) fn wanted(world: &World) -> Option<Vec<Taint>> {
     };
     wanted.extend(no_execute.flatten().map(|key| (key, NO_EXECUTE)));
     let mut taints = nodes::taints(node).to_vec();
+    // A node that was not ready and is now unreachable has been no more ready since.
+    let before = taints.iter().find(|taint| ours_too(taint));
+    let before = before.and_then(|taint| taint.time_added.clone());
     taints.retain(|taint| {
         let kept = !ours(taint) && !(ours_too(taint) && no_execute.is_some());
         kept || wanted
@@ -88,7 +91,10 @@ pub(super) fn wanted(world: &World) -> Option<Vec<Taint>> {
             taints.push(Taint {
                 key: key.to_owned(),
                 effect: effect.to_owned(),
-                time_added: Some(Time(world.now)),
+                time_added: before
+                    .clone()
+                    .filter(|_| effect == NO_EXECUTE)
+                    .or(Some(Time(world.now))),
                 ..Taint::default()
             });
         }
