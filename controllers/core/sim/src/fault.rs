@@ -1,7 +1,7 @@
 //! Faults on demand, per actor: of requests ([`Fault`]) and of watches and lists ([`Sim`]'s
 //! `cut_watches`, `freeze_watches`, `lag_watches`, `expire_watches`, `stale_lists`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::Sim;
@@ -151,6 +151,7 @@ pub(crate) struct Sight {
 #[derive(Default)]
 pub(crate) struct Faults {
     waiting: Vec<Fault>,
+    away: HashSet<String>,
     sights: HashMap<(String, String), Sight>,
     writes: HashMap<String, u64>,
     delivered: HashMap<String, u64>,
@@ -161,6 +162,11 @@ pub(crate) struct Faults {
 const ALL: &str = "*";
 
 impl Faults {
+    /// Whether the server is not there for an actor.
+    pub(crate) fn is_away(&self, actor: &str) -> bool {
+        self.away.contains(actor)
+    }
+
     /// Counts a request and takes the fault that is for it.
     pub(crate) fn strike(&mut self, seen: &mut Seen<'_>) -> Option<Effect> {
         if seen.verb.writes() {
@@ -261,6 +267,19 @@ impl Sim {
     /// The kind of the watch that the last upset befell; none before the first.
     pub fn upset_kind(&self) -> Option<&'static str> {
         self.faults().upset
+    }
+
+    /// Is not there for an actor, until it is called with `false`: its watches end, and each request of its meets a
+    /// connection that breaks.
+    pub fn be_away(&self, actor: &str, away: bool) {
+        let mut faults = self.faults();
+        if away {
+            faults.away.insert(actor.to_owned());
+        } else {
+            faults.away.remove(actor);
+        }
+        drop(faults);
+        self.cut_watches(actor, ALL);
     }
 
     /// How many faults still wait.

@@ -44,6 +44,9 @@ pub(crate) fn client(sim: &Sim, actor: &str) -> Client {
 async fn serve(sim: Sim, actor: Arc<str>, request: Request<Body>) -> Result<Reply, io::Error> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if sim.faults().is_away(&actor) {
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
     if let Some(reply) = sim.ask_behind(parts.uri.path()) {
         return Ok(reply);
     }

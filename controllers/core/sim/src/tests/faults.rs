@@ -99,3 +99,15 @@ async fn a_fault_picks_its_request_and_its_actor() {
     let actors: Vec<_> = sim.history().iter().map(|w| w.actor.to_string()).collect();
     assert_eq!(actors, ["d", "c"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_away_answers_nobody_and_comes_back() {
+    let sim = Sim::new();
+    let (theirs, ours) = (sim.client_for("c"), sim.client_for("d"));
+    sim.be_away("c", true);
+    let refused = api::<Pod>(&theirs).list(&Default::default()).await;
+    assert!(matches!(refused, Err(kube::Error::Service(_))));
+    assert!(api::<Pod>(&ours).list(&Default::default()).await.is_ok());
+    sim.be_away("c", false);
+    assert!(api::<Pod>(&theirs).list(&Default::default()).await.is_ok());
+}
