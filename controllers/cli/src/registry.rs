@@ -7,8 +7,10 @@ use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
+use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
+use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
@@ -34,6 +36,9 @@ pub(crate) struct Settings {
     /// CA certificates (PEM) for kube-root-ca.crt; without them that controller has nothing to publish.
     pub(crate) root_ca: Option<String>,
 }
+
+/// Makes volumes of the class that `corten up` offers.
+pub(crate) const HOSTPATH: &str = "hostpath-provisioner-controller";
 
 const TABLE: &[Entry] = &[
     Entry {
@@ -113,6 +118,36 @@ const TABLE: &[Entry] = &[
         name: "namespace-controller",
         alias: "namespace",
         run: |rt, set| rt.run(namespace::NamespaceController::new(rt), set.workers),
+    },
+    Entry {
+        name: "persistentvolume-binder-controller",
+        alias: "persistentvolume-binder",
+        run: |rt, set| persistentvolume::run(rt, set.workers),
+    },
+    Entry {
+        name: "persistentvolumeclaim-protection-controller",
+        alias: "pvc-protection",
+        run: |rt, set| rt.run(ClaimProtection::new(rt.reads()), set.workers),
+    },
+    Entry {
+        name: "persistentvolume-protection-controller",
+        alias: "pv-protection",
+        run: |rt, set| rt.run(VolumeProtection, set.workers),
+    },
+    Entry {
+        name: "volumeattributesclass-protection-controller",
+        alias: "volumeattributesclass-protection-controller",
+        run: |rt, set| rt.run(AttributesClassProtection, set.workers),
+    },
+    Entry {
+        name: "ephemeral-volume-controller",
+        alias: "ephemeral-volume",
+        run: |rt, set| rt.run(EphemeralVolumeController, set.workers),
+    },
+    Entry {
+        name: HOSTPATH,
+        alias: "hostpath-provisioner",
+        run: |rt, set| hostpath::run(rt, set.workers),
     },
     Entry {
         name: "serviceaccount-controller",

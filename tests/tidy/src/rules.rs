@@ -130,6 +130,10 @@ fn crates_depend_on_nothing_but_what_the_design_allows() {
         ("ttl", LOOP),
         ("certificates", LOOP),
         ("bootstrap", LOOP),
+        ("persistentvolume", LOOP),
+        ("protection", LOOP),
+        ("ephemeralvolume", LOOP),
+        ("hostpath", LOOP),
         ("scheduler", LOOP),
         ("kubelet", LOOP),
     ]
