@@ -111,6 +111,15 @@ impl Quantity {
         self.scaled(NANO / 1000)
     }
 
+    /// The same amount without a fraction, rounded away from zero.
+    #[must_use]
+    pub const fn rounded_up(self) -> Self {
+        Self {
+            nanos: round_away(self.nanos, NANO) * NANO,
+            ..self
+        }
+    }
+
     /// Whether this is nothing.
     pub const fn is_zero(self) -> bool {
         self.nanos == 0
@@ -123,7 +132,7 @@ impl Quantity {
 }
 
 /// `amount / unit`, rounded away from zero.
-fn round_away(amount: i128, unit: i128) -> i128 {
+const fn round_away(amount: i128, unit: i128) -> i128 {
     let whole = amount / unit;
     if amount % unit == 0 {
         whole
