@@ -12,6 +12,7 @@ mod parts;
 mod progress;
 mod registry;
 mod state;
+mod storage;
 mod up;
 mod view;
 

@@ -6,6 +6,7 @@ use crate::parts;
 use crate::progress::{self, words};
 use crate::registry::{self, Settings};
 use crate::state::{State, start_time};
+use crate::storage;
 use crate::view::View;
 use anyhow::{Context, bail};
 use controlplane::{Assets, ControlPlane, Tool};
@@ -72,6 +73,7 @@ async fn embedded(up: &Up, manifests: &[Manifest]) -> anyhow::Result<ExitCode> {
     parts::run_metrics(&cluster.runtime, up.hollow.options(up.nodes)?);
     let outcome = async {
         cluster.ready(up.nodes as usize).await?;
+        storage::offer(&cluster.runtime, &up.controllers.controllers).await?;
         cluster.apply(manifests).await?;
         state.write(&dir)?;
         eprintln!(
