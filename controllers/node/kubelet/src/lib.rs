@@ -18,6 +18,10 @@
 //! `node.kubernetes.io/not-ready:NoSchedule`; the agent takes it off as soon as it has posted Ready, so that
 //! a cluster without a node-lifecycle controller has schedulable nodes (with one, both do the same).
 //!
+//! A node with the annotation `hollow.corten.dev/silent: "true"` is cut off: neither it nor its pods are written,
+//! as if its network were gone, while its containers go on. Without it the node is back, and tells what has become of
+//! them.
+//!
 //! It is level-triggered as all loops are: pods that a former process had taken on keep address, restart
 //! counts and states, which are read from their statuses.
 //!

@@ -29,6 +29,8 @@ pub const RENEW: Duration = Duration::from_secs(10);
 pub const HEARTBEAT: Duration = Duration::from_mins(5);
 /// The annotation by which kwok knows its nodes, with the value `fake`.
 pub const KWOK: &str = "kwok.x-k8s.io/node";
+/// The annotation that cuts a node off, with the value `true`: nothing is written for it and its pods.
+pub const SILENT: &str = "hollow.corten.dev/silent";
 
 /// What is known of one node.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +163,11 @@ pub fn heartbeat_at(node: &Node) -> Option<Timestamp> {
 /// Whether this node is one of kwok's.
 pub fn is_kwok(node: &Node) -> bool {
     meta::annotation(&node.metadata, KWOK) == Some("fake")
+}
+
+/// Whether the node is cut off.
+pub fn is_silent(node: &Node) -> bool {
+    meta::annotation(&node.metadata, SILENT) == Some("true")
 }
 
 /// The Lease of a node. With a `version` it replaces that one, without it is created.

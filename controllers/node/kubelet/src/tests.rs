@@ -121,6 +121,51 @@ async fn a_pod_lives_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_is_cut_off_says_nothing_until_it_is_back() {
+    let sim = Sim::new();
+    let world = World::new(&sim, options(2)).await;
+    let ends = json!({ "hollow.corten.dev/run-for": "90s" });
+    for (name, annotations) in [("stays", json!({})), ("goes", json!({})), ("ends", ends)] {
+        sim.create(pod(name, "node-0", annotations));
+    }
+    world.pass(20).await;
+    let cut = |silent: bool| {
+        sim.update_with::<Node>("", "node-0", |node| {
+            let annotations = node.metadata.annotations.get_or_insert_default();
+            annotations.insert("hollow.corten.dev/silent".into(), silent.to_string());
+        });
+    };
+    cut(true);
+    world.pass(1).await;
+    let before = sim.revision();
+    sim.update_with::<Pod>("shop", "stays", |pod| {
+        let conditions = pod.status.as_mut().unwrap().conditions.as_mut().unwrap();
+        let ready = conditions.iter_mut().find(|c| c.type_ == "Ready").unwrap();
+        ready.status = "False".into();
+    });
+    sim.delete::<Pod>("shop", "goes");
+    sim.create(pod("comes", "node-0", json!({})));
+    world.pass(600).await;
+    assert_eq!(world.writes("Pod", before), Vec::<String>::new());
+    let of = |name: &str, writes: Vec<String>| writes.iter().any(|w| w.contains(name));
+    assert!(!of("node-0", world.writes("Lease", before)));
+    assert!(!of("node-0", world.writes("Node", before)));
+    assert!(of("node-1", world.writes("Lease", before)));
+
+    cut(false);
+    world.pass(2).await;
+    assert!(of("node-0", world.writes("Lease", before)));
+    assert!(objects::pod::is_ready(&world.pod("stays")));
+    assert!(objects::pod::is_ready(&world.pod("comes")));
+    assert!(sim.get::<Pod>("shop", "goes").is_none());
+    assert!(objects::pod::restarts(&world.pod("ends")) > 0);
+    let quiet = sim.revision();
+    world.pass(50).await;
+    let renewals = world.writes("Lease", quiet).len();
+    assert!((9..=11).contains(&renewals), "{renewals}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crash_loop_goes_on_in_the_next_process() {
     let sim = Sim::new();
     let world = World::new(&sim, options(2)).await;

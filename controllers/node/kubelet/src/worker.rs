@@ -63,6 +63,8 @@ pub struct Worker {
 struct Place {
     uid: String,
     foreign: bool,
+    /// Cut off: what goes on there is not told until it is back.
+    silent: bool,
     address: Ipv4Addr,
     addresses: Addresses,
     used: Claim,

@@ -74,6 +74,16 @@ impl Worker {
         }
         let mut decision = Decision::default();
         if let Some(place) = self.nodes.get_mut(name) {
+            let silent = node::is_silent(&node);
+            if std::mem::replace(&mut place.silent, silent) && !silent {
+                more.push(Item::Lease(name.clone()));
+                let pods = view.pods_on(name);
+                more.extend(pods.iter().map(|pod| Item::Pod(Key::of(&pod.metadata))));
+                Self::sort(&mut more, view);
+            }
+            if silent {
+                return (decision, more);
+            }
             decision.plan = node::plan(node::World {
                 node: &node,
                 options: &self.options,
@@ -122,6 +132,7 @@ impl Worker {
         let place = Place {
             uid: meta::uid(&node.metadata).to_owned(),
             foreign: index.is_none(),
+            silent: node::is_silent(node),
             address,
             addresses: Addresses::new(cidr),
             used: Claim::default(),
@@ -155,7 +166,9 @@ impl Worker {
 
     pub(super) fn renew(&mut self, name: &Arc<str>, view: &impl View, now: Timestamp) -> Decision {
         let mut decision = Decision::default();
-        if let (Some(place), Some(node)) = (self.nodes.get(name), view.node(name)) {
+        if let (Some(place), Some(node)) = (self.nodes.get(name), view.node(name))
+            && !place.silent
+        {
             let action = match place.lease {
                 LeaseState::Unknown => node::take_lease(&node, now),
                 LeaseState::Missing => Action::create(node::lease(&node, None, now)),

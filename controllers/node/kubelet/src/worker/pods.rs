@@ -27,6 +27,10 @@ impl Worker {
             self.failures.remove(&Item::Pod(key.clone()));
             return Decision::default();
         };
+        let place = pods::node_name(&pod).and_then(|name| self.nodes.get(name));
+        if place.is_some_and(|place| place.silent) {
+            return Decision::default();
+        }
         if !self.pods.contains_key(key) && !self.take_on_pod(key, &pod, view, now) {
             return Decision::default();
         }
