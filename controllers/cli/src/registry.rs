@@ -11,11 +11,13 @@ use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
+use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use runtime::serve::Misuse;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
 use statefulset::StatefulSetController;
+use tainteviction::TaintEvictionController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// A controller that can be run.
@@ -148,6 +150,16 @@ const TABLE: &[Entry] = &[
         name: HOSTPATH,
         alias: "hostpath-provisioner",
         run: |rt, set| hostpath::run(rt, set.workers),
+    },
+    Entry {
+        name: "node-lifecycle-controller",
+        alias: "nodelifecycle",
+        run: |rt, set| rt.run(NodeLifecycleController::new(rt), set.workers),
+    },
+    Entry {
+        name: "taint-eviction-controller",
+        alias: "taint-eviction-controller",
+        run: |rt, set| rt.run(TaintEvictionController::new(rt), set.workers),
     },
     Entry {
         name: "serviceaccount-controller",

@@ -16,11 +16,13 @@ use job::JobController;
 use kube::Client;
 use kubelet::metrics::serve::Server;
 use namespace::NamespaceController;
+use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
 use statefulset::StatefulSetController;
 use std::time::Duration;
+use tainteviction::TaintEvictionController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// What is still under way after this long when loops end is given up.
@@ -45,6 +47,8 @@ const CONTROLLERS: &[&str] = &[
     "endpoints-controller",
     "garbage-collector-controller",
     "namespace-controller",
+    "node-lifecycle-controller",
+    "taint-eviction-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
 ];
@@ -96,6 +100,8 @@ impl Actor {
                 runtime.run(MirroringController::default(), WORKERS);
                 garbagecollector::run(&runtime, WORKERS);
                 runtime.run(NamespaceController::new(&runtime), WORKERS);
+                runtime.run(NodeLifecycleController::new(&runtime), WORKERS);
+                runtime.run(TaintEvictionController::new(&runtime), WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
