@@ -83,7 +83,8 @@ impl Actor {
         match self {
             Self::Corten => {
                 let runtime = process(plane, Writer::Loops)?;
-                let root_ca = plane.pki().ca_certificate().to_owned();
+                // The whole file, as kube-controller-manager reads it: neither changes what the other has published.
+                let root_ca = std::fs::read_to_string(plane.pki().file("ca.crt"))?;
                 runtime.run(DeploymentController, WORKERS);
                 runtime.run(DaemonSetController::default(), WORKERS);
                 runtime.run(DisruptionController::new(runtime.scales()), WORKERS);

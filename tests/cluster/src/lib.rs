@@ -26,12 +26,14 @@ mod eventually;
 mod failure;
 mod folder;
 mod namespace;
+mod program;
 
 pub use actor::{Actor, actor};
 pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually};
 pub use failure::{Failure, Outcome, upstream_fails};
-pub use namespace::{Namespace, with_namespace};
+pub use namespace::{Kind, Namespace, with_namespace};
+pub use program::program;
 
 use anyhow::{Context, Result, anyhow};
 use audit::Audit;

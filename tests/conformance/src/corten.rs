@@ -1,6 +1,6 @@
 //! The cluster: `corten up` as a child process, as a user starts it.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use controlplane::Process;
 use controlplane::process::Spec;
 use std::path::{Path, PathBuf};
@@ -75,35 +75,6 @@ fn kubeconfig(log: &str) -> Option<PathBuf> {
         let path = line.trim_end().strip_prefix("export KUBECONFIG=")?;
         Some(PathBuf::from(path))
     })
-}
-
-/// The program given by hand, or the one that Cargo builds beside this one.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn program(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    if let Some(file) = given {
-        return std::path::absolute(&file).with_context(|| file.display().to_string());
-    }
-    let me = std::env::current_exe().context("where this program is")?;
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let mut build = std::process::Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "corten"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        if !build.status().context("cargo")?.success() {
-            bail!("corten could not be built");
-        }
-    }
-    let file = me.with_file_name("corten");
-    if !file.is_file() {
-        bail!(
-            "there is no {}; build it with: cargo build -p corten",
-            file.display()
-        );
-    }
-    Ok(file)
 }
 
 #[cfg(test)]

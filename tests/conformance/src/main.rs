@@ -107,7 +107,7 @@ async fn judge(
         let kubeconfig = std::path::absolute(kubeconfig)?;
         suite::run(suite, dir, &kubeconfig, focus).await?
     } else {
-        let program = corten::program(args.corten.clone())?;
+        let program = cluster::program(args.corten.clone())?;
         let mut corten = Corten::start(&program, dir, args.nodes).await?;
         eprintln!(
             "a cluster with {} nodes runs; the suite's log is {}",

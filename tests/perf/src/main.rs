@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
 use controlplane::{AssetOptions, Assets, Tool};
 
@@ -100,7 +100,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
             &controlplane::Progress::default(),
         )
         .await?,
-        corten: corten(args.corten)?,
+        corten: cluster::program(args.corten)?,
     };
     println!(
         "{} nodes, {} pods, {} Deployments, {} runs of each of {} actors",
@@ -190,32 +190,6 @@ async fn one(
     };
     running.stop().await;
     result
-}
-
-/// The program given by hand, or the one that Cargo builds beside this one.
-fn corten(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    if let Some(file) = given {
-        return std::path::absolute(&file).with_context(|| file.display().to_string());
-    }
-    let me = std::env::current_exe().context("where this program is")?;
-    let file = me.with_file_name("corten");
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let mut build = std::process::Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "corten"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        if !build.status().context("cargo")?.success() {
-            bail!("corten could not be built");
-        }
-    }
-    if !file.is_file() {
-        bail!(
-            "there is no {}; build it with: cargo build --release -p corten",
-            file.display()
-        );
-    }
-    Ok(file)
 }
 
 fn append(file: &Path, run: &Run) -> anyhow::Result<()> {
