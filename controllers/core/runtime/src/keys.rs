@@ -1,5 +1,7 @@
 //! Private keys that sign: certificates, tokens. They are read from files and never shown.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -94,6 +96,19 @@ impl PrivateKey {
         let signer = signer.ok_or("the key does not sign in its own way")?;
         signer.sign(message).map_err(|error| error.to_string())
     }
+}
+
+/// A certificate as PEM text.
+pub fn certificate_pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = (0..text.len())
+        .step_by(64)
+        .map(|at| &text[at..text.len().min(at + 64)])
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
 }
 
 fn offers(key: &dyn SigningKey, scheme: SignatureScheme) -> bool {

@@ -6,9 +6,8 @@
 //! cost more than they save), and gives a dead connection up within a minute.
 
 use super::ClientArgs;
+use crate::keys::certificate_pem;
 use crate::metrics::Metrics;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -236,17 +235,7 @@ fn build(config: &Config, metrics: Option<&Metrics>) -> Result<Client, Error> {
 /// The CA certificates of a kubeconfig as PEM: what pods are to trust.
 pub fn root_ca(config: &Config) -> Option<String> {
     let certificates = config.root_cert.as_ref()?;
-    let pem = certificates.iter().map(|der| {
-        let text = STANDARD.encode(der);
-        let lines: Vec<&str> = (0..text.len())
-            .step_by(64)
-            .map(|at| &text[at..text.len().min(at + 64)])
-            .collect();
-        format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            lines.join("\n")
-        )
-    });
+    let pem = certificates.iter().map(|der| certificate_pem(der));
     Some(pem.collect())
 }
 

@@ -1,0 +1,34 @@
+//! The program `certificate-controller`. Its flags: `certificate-controller --help`.
+
+use certificates::{CsrApprover, CsrCleaner, CsrSigner, Flags};
+use clap::Parser;
+use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, serve};
+use std::process::ExitCode;
+
+/// Approves, signs and cleans up certificate signing requests.
+#[derive(Parser)]
+#[command(name = "certificate-controller", version)]
+struct Args {
+    #[command(flatten)]
+    signing: Flags,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let component = Component {
+        name: "certificate-controller",
+        port: 10257,
+    };
+    let args = Args::parse();
+    serve(component, args.common, move |runtime, _| {
+        if let Some(authorities) = args.signing.authorities().map_err(Misuse)? {
+            runtime.run(CsrSigner::new(authorities), WORKERS);
+        }
+        runtime.run(CsrApprover::new(runtime.reads()), WORKERS);
+        runtime.run(CsrCleaner, WORKERS);
+        Ok(())
+    })
+    .await
+}
