@@ -111,6 +111,17 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
         "PersistentVolumeClaim" => {
             or(child(object, "spec"), "volumeMode", json!("Filesystem"));
         }
+        "PersistentVolume" => {
+            let spec = child(object, "spec");
+            or(spec, "volumeMode", json!("Filesystem"));
+            or(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
+        }
+        "StorageClass" => {
+            if let Some(class) = object.as_object_mut() {
+                or(class, "reclaimPolicy", json!("Delete"));
+                or(class, "volumeBindingMode", json!("Immediate"));
+            }
+        }
         _ => {}
     }
 }
@@ -151,7 +162,9 @@ pub(crate) fn fill_new(kind: &Kind, object: &mut Value) {
         }
         "HorizontalPodAutoscaler" => object["status"] = json!({ "desiredReplicas": 0 }),
         "Service" => object["status"] = json!({ "loadBalancer": {} }),
-        "PersistentVolumeClaim" => object["status"] = json!({ "phase": "Pending" }),
+        "PersistentVolumeClaim" | "PersistentVolume" => {
+            object["status"] = json!({ "phase": "Pending" });
+        }
         "Namespace" => {
             object["status"] = json!({ "phase": "Active" });
             let spec = child(object, "spec");

@@ -10,12 +10,13 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Event, Namespace, Node, PersistentVolumeClaim, Pod,
+    ConfigMap, Endpoints, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
     ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1 as events;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttributesClass};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -208,6 +209,21 @@ pub static KINDS: &[Kind] = &[
     Kind::core::<PersistentVolumeClaim>("persistentvolumeclaims", "PersistentVolumeClaim")
         .status()
         .returns_deleted(),
+    Kind::core::<PersistentVolume>("persistentvolumes", "PersistentVolume")
+        .cluster()
+        .status()
+        .returns_deleted(),
+    Kind::new::<StorageClass>("storage.k8s.io", "v1", "storageclasses", "StorageClass")
+        .cluster()
+        .returns_deleted(),
+    Kind::new::<VolumeAttributesClass>(
+        "storage.k8s.io",
+        "v1",
+        "volumeattributesclasses",
+        "VolumeAttributesClass",
+    )
+    .cluster()
+    .returns_deleted(),
     Kind::core::<ReplicationController>("replicationcontrollers", "ReplicationController")
         .status()
         .scale()
