@@ -285,7 +285,7 @@ impl State {
 }
 
 impl Objects {
-    fn count(&self, namespace: &str) -> (Count, u64) {
+    pub(crate) fn count(&self, namespace: &str) -> (Count, u64) {
         match self.listed {
             false => (Count::Unlisted, self.version),
             true => {

@@ -14,9 +14,9 @@ pub(crate) fn status(world: &World) -> Option<ResourceQuota> {
     let used = used(world)?;
     let old = world.quota.status.as_ref();
     let hard = hard(&world.quota);
-    let dirty = old.is_none_or(|s| s.hard.is_none() && s.used.is_none())
-        || amounts(hard) != amounts(old.and_then(|s| s.hard.as_ref()))
-        || used != said(&world.quota);
+    // An empty list and none are the same to the API server.
+    let dirty =
+        amounts(hard) != amounts(old.and_then(|s| s.hard.as_ref())) || used != said(&world.quota);
     dirty.then(|| {
         let mut quota = (*world.quota).clone();
         quota.status = Some(ResourceQuotaStatus {
