@@ -154,6 +154,9 @@ pub(crate) struct Controllers {
     /// CA certificates for the ConfigMap kube-root-ca.crt [default: the kubeconfig's]
     #[arg(long, value_name = "FILE")]
     pub(crate) root_ca_file: Option<PathBuf>,
+    /// Pods that have ended beyond so many are deleted, the oldest first; 0 keeps all
+    #[arg(long, value_name = "N", default_value_t = podgc::THRESHOLD)]
+    pub(crate) terminated_pod_gc_threshold: usize,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }

@@ -14,10 +14,11 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         name: "kube-controller-manager",
         port: CONTROLLERS_PORT,
     };
-    let (names, workers, file) = (
+    let (names, workers, file, ended_pods) = (
         flags.controllers.controllers,
         flags.workers,
         flags.root_ca_file,
+        flags.terminated_pod_gc_threshold,
     );
     // What is wrong with the flags is told before anybody is asked.
     if let Err(error) = registry::select(&names) {
@@ -34,7 +35,12 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
             }
             None => args::root_ca(config),
         };
-        run_controllers(runtime, &names, &Settings { workers, root_ca })
+        let settings = Settings {
+            workers,
+            root_ca,
+            ended_pods,
+        };
+        run_controllers(runtime, &names, &settings)
     })
     .await
 }

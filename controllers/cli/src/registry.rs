@@ -13,6 +13,7 @@ use job::JobController;
 use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
+use resourcequota::ResourceQuotaController;
 use runtime::Runtime;
 use runtime::serve::Misuse;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// CA certificates (PEM) for kube-root-ca.crt; without them that controller has nothing to publish.
     pub(crate) root_ca: Option<String>,
+    /// So many pods that have ended are kept; 0: all.
+    pub(crate) ended_pods: usize,
 }
 
 /// Makes volumes of the class that `corten up` offers.
@@ -160,6 +163,16 @@ const TABLE: &[Entry] = &[
         name: "taint-eviction-controller",
         alias: "taint-eviction-controller",
         run: |rt, set| rt.run(TaintEvictionController::new(rt), set.workers),
+    },
+    Entry {
+        name: "resourcequota-controller",
+        alias: "resourcequota",
+        run: |rt, set| rt.run(ResourceQuotaController::new(rt), set.workers),
+    },
+    Entry {
+        name: podgc::NAME,
+        alias: "podgc",
+        run: |rt, set| podgc::run(rt, set.ended_pods, set.workers),
     },
     Entry {
         name: "serviceaccount-controller",

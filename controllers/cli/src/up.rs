@@ -140,6 +140,7 @@ impl Cluster {
         let settings = Settings {
             workers: WORKERS,
             root_ca,
+            ended_pods: podgc::THRESHOLD,
         };
         parts::run_controllers(&runtime, &up.controllers.controllers, &settings)?;
         parts::run_scheduler(&runtime, "default-scheduler".to_owned());

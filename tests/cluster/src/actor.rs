@@ -18,6 +18,7 @@ use kubelet::metrics::serve::Server;
 use namespace::NamespaceController;
 use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
+use resourcequota::ResourceQuotaController;
 use runtime::Runtime;
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
 use statefulset::StatefulSetController;
@@ -47,6 +48,8 @@ const CONTROLLERS: &[&str] = &[
     "endpoints-controller",
     "garbage-collector-controller",
     "namespace-controller",
+    "pod-garbage-collector-controller",
+    "resourcequota-controller",
     "node-lifecycle-controller",
     "taint-eviction-controller",
     "serviceaccount-controller",
@@ -101,6 +104,8 @@ impl Actor {
                 runtime.run(MirroringController::default(), WORKERS);
                 garbagecollector::run(&runtime, WORKERS);
                 runtime.run(NamespaceController::new(&runtime), WORKERS);
+                podgc::run(&runtime, podgc::THRESHOLD, WORKERS);
+                runtime.run(ResourceQuotaController::new(&runtime), WORKERS);
                 runtime.run(NodeLifecycleController::new(&runtime), WORKERS);
                 runtime.run(TaintEvictionController::new(&runtime), WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);

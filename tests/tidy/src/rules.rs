@@ -123,6 +123,8 @@ fn crates_depend_on_nothing_but_what_the_design_allows() {
         ("endpointslicemirroring", LOOP),
         ("garbagecollector", LOOP),
         ("namespace", LOOP),
+        ("podgc", LOOP),
+        ("resourcequota", LOOP),
         ("nodelifecycle", LOOP),
         ("tainteviction", LOOP),
         ("serviceaccount", LOOP),
