@@ -30,7 +30,7 @@ mod program;
 
 pub use actor::{Actor, actor};
 pub use audit::{Write, Writer, summary};
-pub use eventually::{PATIENCE, eventually};
+pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Kind, Namespace, with_namespace};
 pub use program::program;
