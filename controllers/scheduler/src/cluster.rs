@@ -6,6 +6,7 @@
 
 use crate::plugin::Events;
 use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
+use crate::storage::Storage;
 use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use objects::{meta, node, resources, taints};
@@ -30,6 +31,11 @@ impl Cluster {
     /// What decisions are made from.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Claims, volumes and their classes, to be changed.
+    pub fn storage_mut(&mut self) -> &mut Storage {
+        &mut self.snapshot.storage
     }
 
     /// Whether this pod is counted on some node, assumed or seen.

@@ -9,10 +9,14 @@ use crate::plugin::Events;
 use crate::plugins::Table;
 use crate::queue::{Counts, Queue};
 use crate::snapshot::PodInfo;
+use crate::storage::{Storage, Work};
 use ahash::AHashMap;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
+use objects::volume::volume_phase;
 use objects::{meta, pod};
+use runtime::Change;
 use std::sync::Arc;
 
 /// The state of a scheduler.
@@ -35,6 +39,8 @@ pub enum Next {
         info: Arc<PodInfo>,
         /// The node's name.
         node: Arc<str>,
+        /// What has to be done about its volumes before.
+        work: Work,
     },
     /// Tell that there is no node for the pod. It waits already.
     Nobody {
@@ -111,6 +117,60 @@ impl Cycle {
         self.wake(events, slot, now);
     }
 
+    /// A claim as the watch shows it.
+    pub fn claim(&mut self, change: &Change<PersistentVolumeClaim>, now: Timestamp) {
+        let storage = self.cluster.storage_mut();
+        match &change.new {
+            Some(claim) => storage.put_claim(claim.clone()),
+            None => storage.remove_claim(change.latest()),
+        }
+        let of = &change.latest().metadata;
+        let (namespace, name) = (meta::namespace(of), meta::name(of));
+        self.wake_storage(now, |info| {
+            meta::namespace(&info.pod.metadata) == namespace
+                && info.claims.iter().any(|used| used.claim == name)
+        });
+    }
+
+    /// A volume as the watch shows it.
+    pub fn volume(&mut self, change: &Change<PersistentVolume>, now: Timestamp) {
+        let storage = self.cluster.storage_mut();
+        match &change.new {
+            Some(volume) => storage.put_volume(volume.clone()),
+            None => storage.remove_volume(meta::name(&change.latest().metadata)),
+        }
+        // That it becomes somebody's does not help anybody else.
+        let helps = |volume: &PersistentVolume| {
+            let affinity = volume.spec.as_ref().map(|spec| spec.node_affinity.clone());
+            (volume_phase(volume) == "Available", affinity)
+        };
+        let old = change.old.as_deref().map(helps);
+        let new = change.new.as_deref().map(helps);
+        if new.is_some() && old != new {
+            self.wake_storage(now, |_| true);
+        }
+    }
+
+    /// A class of volumes as the watch shows it.
+    pub fn class(&mut self, change: &Change<StorageClass>, now: Timestamp) {
+        let storage = self.cluster.storage_mut();
+        match &change.new {
+            Some(class) => storage.put_class(class.clone()),
+            None => storage.remove_class(meta::name(&change.latest().metadata)),
+        }
+        self.wake_storage(now, |_| true);
+    }
+
+    /// The node of this name.
+    pub fn node_named(&self, name: &str) -> Option<&Node> {
+        self.cluster.snapshot().get(name).map(|(_, node)| node)
+    }
+
+    /// Claims, volumes and classes.
+    pub fn storage(&self) -> &Storage {
+        self.cluster.snapshot().storage()
+    }
+
     /// Takes a pod and decides. `seed` draws the lot among equally good nodes.
     pub fn next(&mut self, now: Timestamp, seed: u64) -> Next {
         while let Some(info) = self.queue.pop(now) {
@@ -120,8 +180,10 @@ impl Cycle {
             }
             return match decide(&self.table, &info, self.cluster.snapshot(), seed) {
                 Decision::Bind { node, .. } => {
+                    let work = self.work(&info, &node);
+                    self.cluster.storage_mut().promise(&work, &node);
                     self.cluster.assume(info.clone(), &node);
-                    Next::Bind { info, node }
+                    Next::Bind { info, node, work }
                 }
                 Decision::Nobody(diagnosis) => {
                     let message: Arc<str> = diagnosis.message(&info).into();
@@ -148,6 +210,11 @@ impl Cycle {
     /// The API server has bound the pod, or says that it needs no node any more. The watch will show where it is.
     pub fn bound(&mut self, uid: &str) {
         self.dequeue(uid);
+    }
+
+    /// What was to be done about a pod's volumes was not, or not wholly.
+    pub fn take_back(&mut self, work: &Work) {
+        self.cluster.storage_mut().take_back(work);
     }
 
     /// The pod was not bound: its place is free again, and it is tried again after a while.
@@ -186,6 +253,30 @@ impl Cycle {
         self.queue.wake(events, now, |info| {
             slot.and_then(|slot| obstacle(table, info, all, slot))
         });
+    }
+
+    /// Wakes the pods that a change of claims, volumes or classes concerns, if they need not wait for another one.
+    fn wake_storage(&mut self, now: Timestamp, concerns: impl Fn(&PodInfo) -> bool) {
+        let storage = self.cluster.snapshot().storage();
+        self.queue.wake(Events::STORAGE, now, |info| {
+            let goes = !info.claims.is_empty()
+                && concerns(info)
+                && storage.claims_of(&info.pod, &info.claims).is_ok();
+            (!goes).then_some(Events::STORAGE)
+        });
+    }
+
+    /// What has to be done about the volumes of a pod that goes to this node.
+    fn work(&self, info: &PodInfo, node: &str) -> Work {
+        let all = self.cluster.snapshot();
+        let storage = all.storage();
+        let claims = storage.claims_of(&info.pod, &info.claims).ok();
+        let node = all.get(node).map(|(_, node)| node);
+        // The filter has just found it so.
+        let work = claims
+            .zip(node)
+            .and_then(|(claims, node)| storage.place(&claims.waiting, node));
+        work.unwrap_or_default()
     }
 
     fn dequeue(&mut self, uid: &str) {

@@ -3,7 +3,8 @@
 use crate::cluster::Cluster;
 use crate::snapshot::PodInfo;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -93,4 +94,57 @@ impl Random {
     pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
+}
+
+/// The claim `ns/<name>` of 5Gi and the class `late`, whose UID is `u-<name>`; `more` is merged over it.
+pub(crate) fn claim(name: &str, more: Value) -> Arc<PersistentVolumeClaim> {
+    let mut value = json!({
+        "metadata": { "name": name, "namespace": "ns", "uid": format!("u-{name}"), "resourceVersion": "5" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": "late",
+            "resources": { "requests": { "storage": "5Gi" } } },
+        "status": { "phase": "Pending" },
+    });
+    merge(&mut value, more);
+    Arc::new(serde_json::from_value(value).expect("the test's claim is valid"))
+}
+
+/// What to merge over a claim that has this volume.
+pub(crate) fn bound_to(volume: &str) -> Value {
+    json!({
+        "metadata": { "annotations": { "pv.kubernetes.io/bind-completed": "yes" } },
+        "spec": { "volumeName": volume },
+        "status": { "phase": "Bound" },
+    })
+}
+
+/// A volume of 10Gi and the class `late` that can be used on one node; `more` is merged over it.
+pub(crate) fn volume(name: &str, node: &str, more: Value) -> Arc<PersistentVolume> {
+    let term = json!({ "matchExpressions": [
+        { "key": "kubernetes.io/hostname", "operator": "In", "values": [node] }] });
+    let mut value = json!({
+        "metadata": { "name": name, "uid": format!("u-{name}"), "resourceVersion": "6" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": "late", "capacity": { "storage": "10Gi" },
+            "hostPath": { "path": "/x" }, "nodeAffinity": { "required": { "nodeSelectorTerms": [term] } } },
+        "status": { "phase": "Available" },
+    });
+    merge(&mut value, more);
+    Arc::new(serde_json::from_value(value).expect("the test's volume is valid"))
+}
+
+/// The class `late`, whose claims wait for their first consumer; `more` is merged over it.
+pub(crate) fn class(more: Value) -> Arc<StorageClass> {
+    let mut value = json!({
+        "metadata": { "name": "late" }, "provisioner": "example.com/disk",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    merge(&mut value, more);
+    Arc::new(serde_json::from_value(value).expect("the test's class is valid"))
+}
+
+/// What to merge over a pod that uses these claims.
+pub(crate) fn uses(claims: &[&str]) -> Value {
+    let volumes = claims
+        .iter()
+        .map(|claim| json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } }));
+    json!({ "spec": { "volumes": volumes.collect::<Vec<_>>() } })
 }

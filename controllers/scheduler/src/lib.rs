@@ -14,8 +14,11 @@
 //! It promises: no pod is forgotten (whatever happens while it is in flight, it ends in the queue or on a node); no
 //! node is given more than it offers, also over a restart or a lost answer; nothing is written while nothing changes.
 //!
-//! It does not (yet) preempt, and looks at neither volumes nor pod affinity nor a pod's own topology spread
-//! constraints nor resource claims. The condition of a gated pod is the API server's to write.
+//! A pod whose claims wait for their first consumer is given a node first; its claims are told which, and it is bound
+//! when they are ([`volumes`]). The loop goes on meanwhile.
+//!
+//! It does not (yet) preempt, and looks at neither pod affinity nor a pod's own topology spread constraints nor resource
+//! claims, nor at what CSI drivers say of their storage's capacity and their nodes' limits. The condition of a gated pod is the API server's to write.
 //!
 //! Upstream: `pkg/scheduler`. Start reading at [`decide`], then [`plugins`] (the table), [`cycle`] and [`queue`].
 #![forbid(unsafe_code)]
@@ -32,15 +35,20 @@ pub mod plugin;
 pub mod plugins;
 pub mod queue;
 pub mod snapshot;
+pub mod storage;
+pub mod volumes;
 
 use crate::bind::Fate;
 use crate::cycle::{Cycle, Next};
 use crate::metrics::Metrics;
 use crate::plugins::Table;
 use crate::snapshot::PodInfo;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use crate::storage::Work;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
 use objects::meta;
-use runtime::{Change, Executor, Runtime};
+use runtime::{Change, Executor, Key, Runtime, Watched};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -76,6 +84,8 @@ struct Shell {
     /// Held for a decision or a change of the model: microseconds, and never over a wait.
     cycle: Mutex<Cycle>,
     changed: Notify,
+    /// Tells those who wait for volumes that something has changed about them.
+    moved: Notify,
 }
 
 impl Scheduler {
@@ -90,7 +100,11 @@ impl Scheduler {
                 .register(|registry| Metrics::register(registry, name)),
             cycle: Mutex::new(Cycle::new(name, options.table)),
             changed: Notify::new(),
+            moved: Notify::new(),
         });
+        shell.hear::<PersistentVolumeClaim>(Cycle::claim);
+        shell.hear::<PersistentVolume>(Cycle::volume);
+        shell.hear::<StorageClass>(Cycle::class);
         let (nodes, pods) = (Arc::downgrade(&shell), Arc::downgrade(&shell));
         runtime
             .caches()
@@ -115,7 +129,13 @@ impl Scheduler {
         runtime.spawn("scheduler", async move {
             let caches = self.0.runtime.caches();
             let (nodes, pods) = (caches.of::<Node>(), caches.of::<Pod>());
-            while !(nodes.is_synced() && pods.is_synced()) {
+            let (claims, volumes) = (
+                caches.of::<PersistentVolumeClaim>(),
+                caches.of::<PersistentVolume>(),
+            );
+            let classes = caches.of::<StorageClass>();
+            let stored = || claims.is_synced() && volumes.is_synced() && classes.is_synced();
+            while !(nodes.is_synced() && pods.is_synced() && stored()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             self.0.decide().await;
@@ -124,6 +144,19 @@ impl Scheduler {
 }
 
 impl Shell {
+    /// Lets the cycle know of the changes of a kind that volumes depend on.
+    fn hear<K: Watched>(self: &Arc<Self>, tell: fn(&mut Cycle, &Change<K>, Timestamp)) {
+        let shell = Arc::downgrade(self);
+        let hear = move |change: &Change<K>| {
+            if let Some(shell) = shell.upgrade() {
+                tell(&mut shell.cycle(), change, shell.runtime.now());
+                shell.changed.notify_one();
+                shell.moved.notify_waiters();
+            }
+        };
+        self.runtime.caches().of::<K>().listen(Box::new(hear));
+    }
+
     /// The loop.
     async fn decide(self: &Arc<Self>) {
         loop {
@@ -136,11 +169,12 @@ impl Shell {
             let took = self.runtime.now().duration_since(began).unsigned_abs();
             self.metrics.pending(counts);
             match next {
-                Next::Bind { info, node } => {
+                Next::Bind { info, node, work } => {
                     self.metrics.attempt("scheduled", took);
                     let shell = self.clone();
-                    self.runtime
-                        .spawn("bind", async move { shell.bind(&info, &node).await });
+                    self.runtime.spawn("bind", async move {
+                        shell.bind(&info, &node, &work).await;
+                    });
                 }
                 Next::Nobody {
                     info,
@@ -171,11 +205,21 @@ impl Shell {
         }
     }
 
-    async fn bind(&self, info: &PodInfo, node: &str) {
-        let fate = bind::bind(&self.runtime, &self.executor, info, node).await;
+    async fn bind(&self, info: &PodInfo, node: &str, work: &Work) {
+        let fate = match self.bind_volumes(info, node, work).await {
+            Ok(()) => bind::bind(&self.runtime, &self.executor, info, node).await,
+            Err(why) => {
+                let message = format!("running PreBind plugin \"VolumeBinding\": {why}");
+                self.executor.note(&bind::failed_scheduling(info, &message));
+                Fate::Unbound
+            }
+        };
         {
             let now = self.runtime.now();
             let mut cycle = self.cycle();
+            if fate != Fate::Bound {
+                cycle.take_back(work);
+            }
             match fate {
                 Fate::Bound => cycle.bound(&info.uid),
                 Fate::Elsewhere => cycle.lost(&info.uid, now),
@@ -183,6 +227,42 @@ impl Shell {
             }
         }
         self.changed.notify_one();
+    }
+
+    /// Brings the pod's volumes to its node, and waits until that is done.
+    async fn bind_volumes(&self, info: &PodInfo, node: &str, work: &Work) -> Result<(), String> {
+        if work.is_empty() {
+            return Ok(());
+        }
+        let outcome = self.executor.execute(&volumes::plan(work, node)).await;
+        if let Some(failure) = outcome.failures.first() {
+            return Err(failure.message.clone());
+        }
+        let written = volumes::Written::of(&outcome);
+        let caches = self.runtime.caches();
+        let wait = async {
+            loop {
+                let mut moved = std::pin::pin!(self.moved.notified());
+                moved.as_mut().enable();
+                let pod = caches.of::<Pod>().find(&Key::of(&info.pod.metadata));
+                if pod.is_none_or(|pod| meta::uid(&pod.metadata) != &*info.uid) {
+                    return Err("pod does not exist any more".to_owned());
+                }
+                let bound = {
+                    let cycle = self.cycle();
+                    let at = cycle.node_named(node);
+                    volumes::are_bound(cycle.storage(), info, at, work, &written)
+                };
+                if bound? {
+                    return Ok(());
+                }
+                moved.await;
+            }
+        };
+        let late = |_| Err("binding volumes: context deadline exceeded".to_owned());
+        tokio::time::timeout(volumes::PATIENCE, wait)
+            .await
+            .unwrap_or_else(late)
     }
 
     async fn tell(&self, info: &PodInfo, message: &str) {
@@ -201,6 +281,9 @@ impl Shell {
                 None => cycle.node_gone(meta::name(&change.latest().metadata)),
             }
         }
+        if change.new.is_none() {
+            self.moved.notify_waiters();
+        }
         self.changed.notify_one();
     }
 
@@ -211,6 +294,9 @@ impl Shell {
                 Some(pod) => cycle.pod(pod, now),
                 None => cycle.pod_gone(meta::uid(&change.latest().metadata), now),
             }
+        }
+        if change.new.is_none() {
+            self.moved.notify_waiters();
         }
         self.changed.notify_one();
     }

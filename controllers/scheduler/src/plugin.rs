@@ -158,10 +158,12 @@ impl Events {
     pub const POD_DELETE: Self = Self(1 << 6);
     /// The waiting pod itself was changed.
     pub const POD_UPDATE: Self = Self(1 << 7);
+    /// A claim, a volume or a class of volumes changed.
+    pub const STORAGE: Self = Self(1 << 8);
     /// Whatever happens.
     pub const ANY: Self = Self((1 << Self::KINDS) - 1);
     /// How many kinds there are.
-    pub const KINDS: usize = 8;
+    pub const KINDS: usize = 9;
 
     /// Whether nothing is in it.
     pub fn is_empty(self) -> bool {

@@ -12,6 +12,7 @@ mod resources_fit;
 mod scheduling_gates;
 mod taint_toleration;
 mod topology_spread;
+mod volume_binding;
 
 pub use balanced_allocation::BalancedAllocation;
 pub use node_affinity::NodeAffinity;
@@ -22,6 +23,7 @@ pub use resources_fit::ResourcesFit;
 pub use scheduling_gates::is_gated;
 pub use taint_toleration::TaintToleration;
 pub use topology_spread::TopologySpread;
+pub use volume_binding::VolumeBinding;
 
 use crate::plugin::{Filter, Score};
 
@@ -44,6 +46,7 @@ impl Default for Table {
                 Box::new(NodeAffinity),
                 Box::new(NodePorts),
                 Box::new(ResourcesFit),
+                Box::new(VolumeBinding),
             ],
             scores: vec![
                 (Box::new(TaintToleration), 3),

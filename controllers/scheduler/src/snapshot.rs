@@ -3,8 +3,10 @@
 //! There is one snapshot; [`crate::cluster`] keeps it up to date, change by change, and a decision borrows it.
 //! Nothing is copied for a pod (upstream: `pkg/scheduler/backend/cache/snapshot.go`, `framework/types.go`).
 
+use crate::storage::Storage;
 use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use objects::volume::{self, Used};
 use objects::{Resources, meta, node, pod, resources};
 use std::sync::{Arc, LazyLock};
 
@@ -23,6 +25,8 @@ pub struct PodInfo {
     pub nonzero: CpuMemory,
     /// The host ports that it takes.
     pub ports: Vec<HostPort>,
+    /// The claims that it uses.
+    pub claims: Box<[Used]>,
     /// UID of the controller whose pods are to be spread; none for kinds that upstream does not spread by default
     /// (`framework/plugins/helper/spread.go`).
     pub group: Option<Arc<str>>,
@@ -95,6 +99,8 @@ pub struct Snapshot {
     /// By controller UID: how many of its living pods are in which slot.
     pub(crate) groups: AHashMap<Arc<str>, AHashMap<u32, u32>>,
     pub(crate) generation: u64,
+    /// Claims, volumes and their classes.
+    pub(crate) storage: Storage,
 }
 
 impl PodInfo {
@@ -118,6 +124,7 @@ impl PodInfo {
                 memory: nonzero.memory,
             },
             ports: ports.collect(),
+            claims: volume::claims_of(&pod).collect(),
             group: meta::controller_of(&pod.metadata)
                 .filter(|owner| spread.contains(&owner.kind.as_str()))
                 .map(|owner| owner.uid.as_str().into()),
@@ -171,6 +178,11 @@ impl Snapshot {
     pub fn get(&self, name: &str) -> Option<(&NodeInfo, &Node)> {
         let info = &self.slots[*self.by_name.get(name)? as usize];
         Some((info, info.node.as_deref()?))
+    }
+
+    /// Claims, volumes and their classes.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
     }
 
     /// The node in a slot, if there is one.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::kit::{merge, node, pod, requests};
+use crate::kit::{claim, class, merge, node, pod, requests, uses, volume};
 use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
 use sim::{Effect, Fault, Lost, Sim};
@@ -193,4 +193,177 @@ async fn a_restart_fills_no_node_twice() {
         4,
         "{places:?}"
     );
+}
+
+/// A pod as a client creates it, using these claims.
+fn claiming(name: &str, claims: &[&str]) -> Pod {
+    with(name, uses(claims))
+}
+
+/// As the binder and a provisioner do it: the claim gets the volume.
+fn bind_claim(sim: &Sim, claim: &str, to: &str) {
+    let name = to.to_owned();
+    sim.update_with::<PersistentVolumeClaim>("ns", claim, move |claim| {
+        claim.spec.get_or_insert_default().volume_name = Some(name);
+        let marks = claim.metadata.annotations.get_or_insert_default();
+        marks.insert(
+            "pv.kubernetes.io/bind-completed".to_owned(),
+            "yes".to_owned(),
+        );
+    });
+}
+
+fn stored<K: Clone>(object: &K, strip: impl FnOnce(&mut K)) -> K {
+    let mut object = object.clone();
+    strip(&mut object);
+    object
+}
+
+fn begin(sim: &Sim, nodes: &[&str]) {
+    for name in nodes {
+        sim.create((*node(name, json!({}))).clone());
+    }
+    sim.create((*class(json!({}))).clone());
+    let data = stored(&*claim("data", json!({})), |claim| {
+        claim.metadata.resource_version = None
+    });
+    sim.create(data);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_told_the_node_and_the_pod_is_bound_when_it_is() {
+    let sim = Sim::new();
+    begin(&sim, &["n1"]);
+    let world = World::new(&sim).await;
+    sim.create(claiming("web", &["data"]));
+    sim.create(wants("other", "1"));
+    assert_eq!(world.after(30).await, ["other on n1", "web nowhere"]);
+    let selected = sim.get::<PersistentVolumeClaim>("ns", "data").unwrap();
+    let selected = meta::annotation(&selected.metadata, "volume.kubernetes.io/selected-node")
+        .map(str::to_owned);
+    assert_eq!(selected.as_deref(), Some("n1"));
+
+    sim.create(stored(&*volume("disk", "n1", json!({})), |of| {
+        of.metadata.resource_version = None
+    }));
+    bind_claim(&sim, "data", "disk");
+    assert_eq!(world.after(1).await, ["other on n1", "web on n1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unbound_claim_of_an_immediate_class_keeps_the_pod_waiting() {
+    let sim = Sim::new();
+    begin(&sim, &["n1"]);
+    sim.update_with::<StorageClass>("", "late", |class| {
+        class.volume_binding_mode = Some("Immediate".to_owned())
+    });
+    let world = World::new(&sim).await;
+    sim.create(claiming("web", &["data"]));
+    sim.create(claiming("lost", &["nothing"]));
+    assert_eq!(world.after(5).await, ["lost nowhere", "web nowhere"]);
+    let text = |why: &str| {
+        format!(
+            "FailedScheduling 0/1 nodes are available: {why}. preemption: 0/1 nodes are available: 1 Preemption is not \
+             helpful for scheduling."
+        )
+    };
+    assert_eq!(
+        world.events(),
+        [
+            text("persistentvolumeclaim \"nothing\" not found"),
+            text("pod has unbound immediate PersistentVolumeClaims")
+        ]
+    );
+    sim.create(stored(&*volume("disk", "n1", json!({})), |of| {
+        of.metadata.resource_version = None
+    }));
+    bind_claim(&sim, "data", "disk");
+    assert_eq!(world.after(2).await, ["lost nowhere", "web on n1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provisioner_that_gives_up_has_another_node_chosen() {
+    let sim = Sim::new();
+    begin(&sim, &["n1"]);
+    let world = World::new(&sim).await;
+    sim.create(claiming("web", &["data"]));
+    assert_eq!(world.after(2).await, ["web nowhere"]);
+    sim.create((*node("n2", json!({}))).clone());
+    sim.update_with::<Node>("", "n1", |node| {
+        node.spec.get_or_insert_default().unschedulable = Some(true);
+    });
+    sim.update_with::<PersistentVolumeClaim>("ns", "data", |claim| {
+        claim.metadata.annotations = None
+    });
+    assert_eq!(world.after(15).await, ["web nowhere"]);
+    let claim = sim.get::<PersistentVolumeClaim>("ns", "data").unwrap();
+    let selected =
+        meta::annotation(&claim.metadata, "volume.kubernetes.io/selected-node").map(str::to_owned);
+    assert_eq!(selected.as_deref(), Some("n2"));
+    let gave_up = "FailedScheduling running PreBind plugin \"VolumeBinding\": binding volumes: provisioning failed for PVC \
+                   \"data\"";
+    assert!(
+        world.events().contains(&gave_up.to_owned()),
+        "{:?}",
+        world.events()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_go_where_their_volumes_are() {
+    let sim = Sim::new();
+    begin(&sim, &["n1", "n2", "n3"]);
+    sim.create(stored(&*volume("disk", "n2", json!({})), |of| {
+        of.metadata.resource_version = None
+    }));
+    bind_claim(&sim, "data", "disk");
+    let world = World::new(&sim).await;
+    sim.create(claiming("web", &["data"]));
+    assert_eq!(world.after(2).await, ["web on n2"]);
+    sim.delete::<Node>("", "n2");
+    sim.create(claiming("late", &["data"]));
+    world.after(2).await;
+    let text = "FailedScheduling 0/2 nodes are available: 2 node(s) didn't match PersistentVolume's node affinity. \
+                preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
+    assert!(
+        world.events().contains(&text.to_owned()),
+        "{:?}",
+        world.events()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_becomes_of_its_writes_a_claim_gets_one_node() {
+    let effects: [fn() -> Effect; 5] = [
+        || Effect::FailBefore(500),
+        || Effect::Disconnect,
+        || Effect::FailAfter(Lost::Timeout),
+        || Effect::FailAfter(Lost::Connection),
+        || Effect::Conflict,
+    ];
+    for (case, effect) in effects.iter().enumerate() {
+        let sim = Sim::new();
+        begin(&sim, &["n1", "n2"]);
+        let world = World::new(&sim).await;
+        sim.inject(Fault::request(
+            ACTOR,
+            |seen| seen.verb == sim::Verb::Patch && seen.kind == "PersistentVolumeClaim",
+            effect(),
+        ));
+        sim.create(claiming("web", &["data"]));
+        world.after(20).await;
+        let live = sim.get::<PersistentVolumeClaim>("ns", "data").unwrap();
+        let selected = meta::annotation(&live.metadata, "volume.kubernetes.io/selected-node")
+            .unwrap()
+            .to_owned();
+        sim.create(stored(&*volume("disk", &selected, json!({})), |of| {
+            of.metadata.resource_version = None
+        }));
+        bind_claim(&sim, "data", "disk");
+        assert_eq!(
+            (world.after(20).await, sim.faults_waiting()),
+            (vec![format!("web on {selected}")], 0),
+            "case {case}"
+        );
+    }
 }

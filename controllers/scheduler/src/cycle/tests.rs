@@ -21,7 +21,7 @@ fn on(node: &str, mut more: Value) -> Value {
 /// What it does next, as text.
 fn next(cycle: &mut Cycle, now: f64) -> String {
     match cycle.next(at(now), 1) {
-        Next::Bind { info, node } => format!("{} to {node}", meta::name(&info.pod.metadata)),
+        Next::Bind { info, node, .. } => format!("{} to {node}", meta::name(&info.pod.metadata)),
         Next::Nobody { info, changed, .. } => {
             format!(
                 "{} nowhere{}",
@@ -218,7 +218,7 @@ fn nothing_is_filled_twice_and_nobody_is_forgotten() {
                     cycle.pod(&object(&uid, None), at(now));
                 }
                 1 | 2 => {
-                    if let Next::Bind { info, node } = cycle.next(at(now), random.next()) {
+                    if let Next::Bind { info, node, .. } = cycle.next(at(now), random.next()) {
                         flying.push((info.uid.to_string(), node.to_string()));
                     }
                 }
@@ -264,7 +264,7 @@ fn nothing_is_filled_twice_and_nobody_is_forgotten() {
             cycle.unbound(&uid, at(now));
         }
         now += 400.0;
-        while let Next::Bind { info, node } = cycle.next(at(now), random.next()) {
+        while let Next::Bind { info, node, .. } = cycle.next(at(now), random.next()) {
             truth.insert(info.uid.to_string(), Some(node.to_string()));
             cycle.bound(&info.uid);
         }
