@@ -1,21 +1,34 @@
 //! What each namespace needs before pods can run in it: the ServiceAccount `default`
 //! ([`ServiceAccountController`]), and the certificates by which pods know the API server, in the ConfigMap
-//! `kube-root-ca.crt` ([`RootCaPublisher`]).
+//! `kube-root-ca.crt` ([`RootCaPublisher`]). And tokens that stand in Secrets: [`TokenController`] makes them,
+//! [`LegacyTokenCleaner`] deletes those that nobody uses.
 //!
 //! **Promises.** In each active namespace both are there; who deletes one gets it back, and what somebody wrote into
-//! the ConfigMap is put right.
+//! the ConfigMap is put right. A Secret of the type `kubernetes.io/service-account-token` gets a token, the namespace
+//! and the certificates, and goes with its service account, on the API server's own word that that is gone; when it
+//! goes the service account's list forgets it. A token that was made for a service account (it stands in its list),
+//! that no pod names and that nobody has used for a year is marked, and deleted a year later.
 //!
-//! **Never.** Nothing is made in a namespace that is on its way out. A ServiceAccount is never changed: what it may
-//! pull and mount is its owner's business. Tokens are not made here; the API server hands them out on request.
+//! **Never.** Nothing is made in a namespace that is on its way out. What a ServiceAccount may pull and mount is its
+//! owner's business. No Secret is made here; the API server hands tokens out on request. A token or a key stands in no
+//! log, event or plan.
 //!
 //! Read [`plan`] first. The semantics are upstream's
-//! `pkg/controller/serviceaccount/serviceaccounts_controller.go` and
-//! `pkg/controller/certificates/rootcacertpublisher/publisher.go`; neither has events. The one difference: a
-//! ConfigMap that somebody made immutable with the wrong certificates is replaced by a new one instead of failing
-//! for ever.
+//! `pkg/controller/serviceaccount/{serviceaccounts_controller,tokens_controller,legacy_serviceaccount_token_cleaner}.go`
+//! and `pkg/controller/certificates/rootcacertpublisher/publisher.go`; none has events. The differences: a ConfigMap
+//! that somebody made immutable with the wrong certificates is replaced by a new one instead of failing for ever; a
+//! Secret is tried until it has its token, where upstream gives it up after ten failures; and a service account keeps
+//! naming a Secret that was deleted and made again.
 #![forbid(unsafe_code)]
 
+pub mod jwt;
+pub mod legacy;
 mod plan;
+pub mod tokens;
+
+pub use jwt::Issuer;
+pub use legacy::LegacyTokenCleaner;
+pub use tokens::TokenController;
 
 use ::plan::Plan;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};

@@ -1,5 +1,8 @@
 //! What is missing or wrong in a namespace.
 
+pub(crate) mod legacy;
+pub(crate) mod tokens;
+
 use crate::{AccountWorld, DEFAULT_ACCOUNT, ROOT_CA_CONFIG_MAP, RootCaWorld};
 use ::plan::{Action, Plan};
 use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
