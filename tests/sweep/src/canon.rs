@@ -43,6 +43,7 @@ const FLEETING: &[&str] = &[
     "images",
     "podCIDR",
     "podCIDRs",
+    "timeAdded",
 ];
 
 /// All objects, one line each, sorted.

@@ -18,6 +18,7 @@ use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tainteviction::TaintEvictionController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// Who the controllers under test are to the server.
@@ -42,6 +44,8 @@ const QUIET: Duration = Duration::from_mins(1);
 const PATIENCE: Duration = Duration::from_mins(15);
 /// Nothing is written for so long once all is quiet.
 const REST: Duration = Duration::from_mins(10);
+/// How often they look meanwhile.
+const DOZE: Duration = Duration::from_secs(5);
 /// The longest that a step waits for its condition.
 const WAIT: Duration = Duration::from_mins(2);
 
@@ -189,7 +193,7 @@ pub async fn run(scenario: &Scenario, disturbance: Disturbance) -> Run {
     let end = canon::end_state(&sim);
     let (writes, events) = (sim.writes(ACTOR), sim.watch_events(ACTOR));
     let before = oracle.writes().0;
-    sleep(REST).await;
+    world.rest().await;
     if violations.is_empty() && oracle.writes().0 != before {
         violations.push("O3: it writes although nothing changes".to_owned());
     }
@@ -287,6 +291,8 @@ impl World<'_> {
                 Part::Endpoints => runtime.run(EndpointsController::default(), 2),
                 Part::Mirroring => runtime.run(MirroringController::default(), 2),
                 Part::GarbageCollector => garbagecollector::run(&runtime, 2),
+                Part::NodeLifecycle => runtime.run(NodeLifecycleController::new(&runtime), 2),
+                Part::TaintEviction => runtime.run(TaintEvictionController::new(&runtime), 2),
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
                 Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
                 Part::Scheduler => {
@@ -324,6 +330,15 @@ impl World<'_> {
             self.start();
         }
         self.heal();
+    }
+
+    /// Lets a long time pass in which only what is around goes on.
+    async fn rest(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < REST {
+            sleep(DOZE).await;
+            self.around.step(&self.sim);
+        }
     }
 
     /// Ends a frozen watch when its time is up.

@@ -1,5 +1,6 @@
 //! What is around the controllers, imitated: scheduler, kubelet, garbage collector.
 
+use crate::nodes::{Kubelets, is_lost};
 use crate::scenario::{Part, Scenario, Surroundings};
 use ::objects::affinity::Required;
 use ::objects::{meta, pod as pods};
@@ -36,6 +37,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Around {
     does: Surroundings,
+    kubelets: Kubelets,
     collects: bool,
     seen: u64,
     begun: HashMap<(String, Stage), Timestamp>,
@@ -50,6 +52,7 @@ impl Around {
     pub fn new(scenario: &Scenario) -> Self {
         Self {
             does: scenario.around,
+            kubelets: Kubelets::default(),
             collects: !scenario.parts.contains(&Part::GarbageCollector),
             seen: u64::MAX,
             begun: HashMap::new(),
@@ -68,7 +71,7 @@ impl Around {
         if self.collects {
             sim.garbage_collect();
         }
-        self.due = None;
+        self.due = self.kubelets.step(sim, now);
         for pod in sim.read(|state| state.list::<Pod>(None)) {
             self.keep(sim, &pod, now);
         }
@@ -78,6 +81,9 @@ impl Around {
     fn keep(&mut self, sim: &Sim, pod: &Pod, now: Timestamp) {
         let (namespace, name) = (meta::namespace(&pod.metadata), meta::name(&pod.metadata));
         let bound = pods::node_name(pod).is_some();
+        if is_lost(sim, pod) {
+            return;
+        }
         if self.does.runs && meta::is_deleting(&pod.metadata) {
             if self.is_over(pod, Stage::End, TAKES, now) {
                 // What holds a finalizer sees it end first.

@@ -12,6 +12,7 @@
 pub mod canon;
 pub mod harness;
 pub mod kubelet;
+pub mod nodes;
 pub mod objects;
 pub mod oracle;
 pub mod scenario;

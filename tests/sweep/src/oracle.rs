@@ -1,6 +1,7 @@
 //! What must hold after each write, and what a run is compared by.
 
 mod jobs;
+mod lost;
 mod ordinals;
 mod owners;
 mod rates;
@@ -106,6 +107,13 @@ impl Seen {
                 self.complain(write, wrong);
             }
         }
+        let lost = [Part::NodeLifecycle, Part::TaintEviction];
+        if write.actor.as_ref() == self.actor
+            && lost.iter().any(|part| self.parts.contains(part))
+            && let Some(wrong) = lost::wrong(state, write)
+        {
+            self.complain(write, wrong);
+        }
         if write.subresource == "eviction" && write.kind == "PodDisruptionBudget" {
             self.evicted(state, write);
         }
@@ -181,6 +189,13 @@ impl Seen {
             Part::Endpoints => write.kind == "Endpoints",
             Part::GarbageCollector => {
                 write.subresource.is_empty() && matches!(write.verb, Verb::Delete | Verb::Patch)
+            }
+            Part::NodeLifecycle => matches!(
+                (write.kind, write.subresource, write.verb),
+                ("Node", "", Verb::Patch) | ("Node" | "Pod", "status", _)
+            ),
+            Part::TaintEviction => {
+                write.kind == "Pod" && (write.subresource == "status" || write.verb == Verb::Delete)
             }
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,

@@ -35,6 +35,10 @@ pub enum Part {
     Mirroring,
     /// `garbagecollector`; the harness imitates it where it is not under test.
     GarbageCollector,
+    /// `nodelifecycle`.
+    NodeLifecycle,
+    /// `tainteviction`.
+    TaintEviction,
     /// `serviceaccount`.
     ServiceAccount,
     /// `serviceaccount`, the publisher of certificates.

@@ -9,6 +9,7 @@ mod disruptions;
 mod garbage;
 mod jobs;
 mod mirrors;
+mod nodes;
 mod replicasets;
 mod replication;
 mod services;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(statefulsets::all());
     all.extend(mirrors::all());
     all.extend(cluster::all());
+    all.extend(nodes::all());
     all
 }
 

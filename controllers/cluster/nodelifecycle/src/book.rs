@@ -19,6 +19,9 @@ const NEW: SignedDuration = SignedDuration::from_mins(1);
 #[derive(Debug, Default)]
 pub struct Book {
     nodes: HashMap<String, Known>,
+    /// What the Lease of each node says, which may be seen before the node: a time by its clock, only compared with
+    /// itself.
+    renewed: HashMap<String, Timestamp>,
     zones: Zones,
     /// UIDs of nodes that are gone, by their names, until somebody takes note.
     gone: HashMap<String, String>,
@@ -30,8 +33,7 @@ struct Known {
     uid: String,
     /// When something was last heard of it.
     heard: Timestamp,
-    /// What its Lease and its condition Ready said then: times by clocks of others, only compared with themselves.
-    renewed: Option<Timestamp>,
+    /// What its condition Ready said then, by its clock.
     beat: Option<Timestamp>,
     /// Something has moved since we first saw it.
     signs: bool,
@@ -67,6 +69,7 @@ impl Book {
         let Some(node) = new else {
             let name = old.map_or("", |old| meta::name(&old.metadata));
             self.zones.remove(name, now);
+            self.renewed.remove(name);
             if let Some(known) = self.nodes.remove(name) {
                 self.gone.insert(name.to_owned(), known.uid);
             }
@@ -95,7 +98,6 @@ impl Book {
                 let known = Known {
                     uid: meta::uid(&node.metadata).to_owned(),
                     heard: if beat.is_some() { now } else { created },
-                    renewed: None,
                     beat,
                     signs: false,
                     is_new: now.duration_since(created) < NEW,
@@ -113,18 +115,18 @@ impl Book {
             .as_ref()
             .and_then(|spec| spec.renew_time.as_ref());
         let renewed = renewed.map(|time| time.0);
-        let Some(known) = self.nodes.get_mut(meta::name(&lease.metadata)) else {
-            return false;
-        };
-        if renewed.is_none() || known.renewed == renewed {
+        let Some(renewed) = renewed else { return false };
+        let name = meta::name(&lease.metadata);
+        let before = self.renewed.insert(name.to_owned(), renewed);
+        if before == Some(renewed) {
             return false;
         }
-        match known.renewed {
+        match (self.nodes.get_mut(name), before) {
             // What it was before is not known, so it may be old.
-            None => known.heard = now,
-            Some(_) => known.sign(now),
+            (Some(known), None) => known.heard = now,
+            (Some(known), Some(_)) => known.sign(now),
+            (None, _) => {}
         }
-        known.renewed = renewed;
         true
     }
 

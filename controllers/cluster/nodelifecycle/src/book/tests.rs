@@ -81,6 +81,15 @@ fn leases_and_statuses_are_signs_of_life() {
 }
 
 #[test]
+fn a_lease_may_be_seen_before_its_node() {
+    let (mut book, node) = (Book::default(), node(-900, Some(0)));
+    book.lease(&lease(0), at(0));
+    book.node(None, Some(&node), at(0));
+    assert!(!book.lease(&lease(0), at(50)));
+    assert_eq!(overdue(&mut book, &node, 0, 50), Some(50));
+}
+
+#[test]
 fn clocks_of_nodes_do_not_matter() {
     let (mut book, node) = (Book::default(), node(-900, Some(5000)));
     book.node(None, Some(&node), at(0));
