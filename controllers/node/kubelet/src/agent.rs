@@ -2,7 +2,8 @@
 
 use crate::worker::{Item, View, Worker};
 use crate::{NAME, Options};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use objects::volume::{self, BY_CLAIM};
 use objects::{meta, pod as pods};
 use plan::Outcome;
 use runtime::{Cache, Change, Executor, Key, Runtime};
@@ -30,6 +31,8 @@ pub struct Agent {
 struct Caches {
     pods: Arc<Cache<Pod>>,
     nodes: Arc<Cache<Node>>,
+    claims: Arc<Cache<PersistentVolumeClaim>>,
+    volumes: Arc<Cache<PersistentVolume>>,
 }
 
 impl View for Caches {
@@ -44,6 +47,22 @@ impl View for Caches {
     fn pods_on(&self, node: &str) -> Vec<Arc<Pod>> {
         self.pods.indexed(BY_NODE, node)
     }
+
+    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>> {
+        self.claims.get(namespace, name)
+    }
+
+    fn volume(&self, name: &str) -> Option<Arc<PersistentVolume>> {
+        self.volumes.get("", name)
+    }
+}
+
+/// Looks at the pods on nodes that use a claim.
+fn tell_users(pods: &Cache<Pod>, claim: &str, tell: &mpsc::UnboundedSender<Item>) {
+    let users = pods.indexed(BY_CLAIM, claim);
+    for pod in users.iter().filter(|pod| pods::node_name(pod).is_some()) {
+        let _ = tell.send(Item::Pod(Key::of(&pod.metadata)));
+    }
 }
 
 impl Agent {
@@ -52,6 +71,8 @@ impl Agent {
         let view = Caches {
             pods: runtime.caches().of::<Pod>(),
             nodes: runtime.caches().of::<Node>(),
+            claims: runtime.caches().of::<PersistentVolumeClaim>(),
+            volumes: runtime.caches().of::<PersistentVolume>(),
         };
         let (tell, changes) = mpsc::unbounded_channel();
         view.pods.index(BY_NODE, |pod| {
@@ -60,6 +81,24 @@ impl Agent {
                 .into_iter()
                 .collect()
         });
+        view.pods.index(BY_CLAIM, volume::claim_keys);
+        let (pods, users) = (view.pods.clone(), tell.clone());
+        view.claims
+            .listen(Box::new(move |change: &Change<PersistentVolumeClaim>| {
+                let claim = Key::of(&change.latest().metadata).to_string();
+                tell_users(&pods, &claim, &users);
+            }));
+        let (pods, users) = (view.pods.clone(), tell.clone());
+        view.volumes
+            .listen(Box::new(move |change: &Change<PersistentVolume>| {
+                let spec = change.latest().spec.as_ref();
+                if let Some(reference) = spec.and_then(|spec| spec.claim_ref.as_ref()) {
+                    let (namespace, name) =
+                        (reference.namespace.as_deref(), reference.name.as_deref());
+                    let claim = Key::new(namespace.unwrap_or_default(), name.unwrap_or_default());
+                    tell_users(&pods, &claim.to_string(), &users);
+                }
+            }));
         let nodes = tell.clone();
         // A closed channel means that the agent has ended, and nobody needs to know.
         view.nodes.listen(Box::new(move |change: &Change<Node>| {

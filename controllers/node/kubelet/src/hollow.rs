@@ -28,6 +28,10 @@ use std::time::Duration;
 pub struct Hollow {
     /// When the node took the pod on: `status.startTime`.
     pub since: Timestamp,
+    /// When its volumes were there; when the node took it on, if it did not have to wait for them.
+    pub mounted: Timestamp,
+    /// Why its volumes are not there yet.
+    pub waits: Option<String>,
     /// The pod's own address; none with the host's network, and after a refusal.
     pub ip: Option<Ipv4Addr>,
     /// The init containers and sidecars, in the order of the spec.
@@ -109,6 +113,8 @@ impl Hollow {
         let spec = pod.spec.as_ref();
         Self {
             since: now,
+            mounted: now,
+            waits: None,
             ip,
             init: runs(
                 spec.and_then(|s| s.init_containers.as_deref())
@@ -120,6 +126,23 @@ impl Hollow {
             volumes: Volumes::new(),
             news: Vec::new(),
         }
+    }
+
+    /// Takes note of whether the volumes of a pod that was not started yet are there.
+    pub fn mount(&mut self, there: Result<(), String>, now: Timestamp) {
+        let waits = there.err();
+        if self.waits == waits {
+            return;
+        }
+        match &waits {
+            None => self.mounted = now,
+            Some(message) => self.news.push(News {
+                warning: true,
+                reason: "FailedMount",
+                message: message.clone(),
+            }),
+        }
+        self.waits = waits;
     }
 
     /// A pod that the node refuses.
@@ -191,7 +214,10 @@ impl Hollow {
             }
             next.at(deadline);
         }
-        let begin = plus(self.since, profiles.start_delay(pod));
+        if self.waits.is_some() {
+            return next.0;
+        }
+        let begin = plus(self.mounted, profiles.start_delay(pod));
         if begin > now && self.never_started() {
             next.at(begin);
             return next.0;

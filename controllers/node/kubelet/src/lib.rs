@@ -22,6 +22,9 @@
 //! as if its network were gone, while its containers go on. Without it the node is back, and tells what has become of
 //! them.
 //!
+//! A pod whose claims have no volumes is not started before they have: the scheduler waits for that too, but a pod can be
+//! given its node by anybody.
+//!
 //! It is level-triggered as all loops are: pods that a former process had taken on keep address, restart
 //! counts and states, which are read from their statuses.
 //!
@@ -34,6 +37,7 @@
 
 pub mod admit;
 pub mod agent;
+pub mod claims;
 pub mod command;
 pub mod hollow;
 pub mod image;

@@ -13,7 +13,7 @@ use crate::script::files::Tree;
 use crate::{Options, node};
 use ahash::{AHashMap, AHashSet};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use plan::{Cause, Outcome, Plan};
 use runtime::Key;
 use std::cmp::Reverse;
@@ -44,6 +44,10 @@ pub trait View {
     fn node(&self, name: &str) -> Option<Arc<Node>>;
     /// The pods bound to the node of this name.
     fn pods_on(&self, node: &str) -> Vec<Arc<Pod>>;
+    /// The claim of this name.
+    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>>;
+    /// The volume of this name.
+    fn volume(&self, name: &str) -> Option<Arc<PersistentVolume>>;
 }
 
 /// The state of the agent.

@@ -2,11 +2,13 @@
 
 use super::{Entry, Item, Place, View, Worker};
 use crate::admit::{self, Claim};
+use crate::claims;
 use crate::hollow::Hollow;
 use crate::ip::Addresses;
 use crate::plan::{self as pod_plan, Decision};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use objects::volume::claims_of;
 use objects::{meta, pod as pods};
 use runtime::Key;
 use std::cmp::Reverse;
@@ -43,6 +45,18 @@ impl Worker {
         if pods::is_terminal(&pod) {
             free(entry, place, &mut self.overflow);
             entry.hollow = None;
+        }
+        if let Some(hollow) = entry.hollow.as_deref_mut()
+            && claims_of(&pod).next().is_some()
+            && hollow.never_started()
+        {
+            let namespace = meta::namespace(&pod.metadata);
+            let there = claims::check(
+                &pod,
+                |name| view.claim(namespace, name),
+                |name| view.volume(name),
+            );
+            hollow.mount(there, now);
         }
         let world = pod_plan::World {
             pod: &pod,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 struct Server {
     pods: BTreeMap<String, Value>,
     nodes: BTreeMap<String, Value>,
+    claims: BTreeMap<String, Value>,
     leases: BTreeMap<String, u64>,
     version: u64,
     log: Vec<String>,
@@ -32,6 +33,17 @@ impl View for Server {
         let pods = self.pods.values().filter(on);
         pods.map(|pod| Arc::new(serde_json::from_value(pod.clone()).unwrap()))
             .collect()
+    }
+
+    fn claim(&self, _: &str, name: &str) -> Option<Arc<PersistentVolumeClaim>> {
+        let claim = self.claims.get(name)?;
+        Some(Arc::new(serde_json::from_value(claim.clone()).unwrap()))
+    }
+
+    fn volume(&self, name: &str) -> Option<Arc<PersistentVolume>> {
+        let of = json!({ "claimRef": { "name": name, "namespace": "shop" } });
+        let volume = json!({ "metadata": { "name": name }, "spec": of });
+        Some(Arc::new(serde_json::from_value(volume).unwrap()))
     }
 }
 
@@ -384,4 +396,36 @@ fn one_plan_of_an_object_is_on_its_way_at_a_time() {
         "it was asked for meanwhile"
     );
     assert!(worker.look(&item, &server, at(1)).0.is_empty());
+}
+
+#[test]
+fn a_pod_is_not_started_before_its_claim_is_bound_and_then_at_once() {
+    let (mut worker, mut server) = (worker(1), Server::default());
+    settle(&mut worker, &mut server, 0);
+    let mut pod = plain();
+    pod["spec"]["volumes"] =
+        json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "c" } }]);
+    server.add("a", pod);
+    let claim = |phase: &str| {
+        json!({
+            "metadata": { "name": "c", "namespace": "shop" },
+            "spec": { "volumeName": "c" }, "status": { "phase": phase },
+        })
+    };
+    server.claims.insert("c".to_owned(), claim("Pending"));
+    settle(&mut worker, &mut server, 5);
+    let waiting = &server.pods["a"]["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
+    assert_eq!(
+        (waiting, &server.pods["a"]["status"]["phase"]),
+        (&json!("ContainerCreating"), &json!("Pending"))
+    );
+    server.claims.insert("c".to_owned(), claim("Bound"));
+    settle(&mut worker, &mut server, 60);
+    let started =
+        &server.pods["a"]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
+    assert_eq!(started, &json!(crate::testing::rfc(60)));
+    // What runs goes on, whatever becomes of the claim.
+    server.claims.insert("c".to_owned(), claim("Lost"));
+    settle(&mut worker, &mut server, 90);
+    assert_eq!(server.pods["a"]["status"]["phase"], "Running");
 }
