@@ -11,12 +11,14 @@ use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
+use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use kube::Client;
 use kubelet::metrics::serve::Server;
 use namespace::NamespaceController;
 use nodelifecycle::NodeLifecycleController;
+use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use resourcequota::ResourceQuotaController;
 use runtime::Runtime;
@@ -52,6 +54,11 @@ const CONTROLLERS: &[&str] = &[
     "resourcequota-controller",
     "node-lifecycle-controller",
     "taint-eviction-controller",
+    "persistentvolume-binder-controller",
+    "persistentvolumeclaim-protection-controller",
+    "persistentvolume-protection-controller",
+    "volumeattributesclass-protection-controller",
+    "ephemeral-volume-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
 ];
@@ -108,6 +115,11 @@ impl Actor {
                 runtime.run(ResourceQuotaController::new(&runtime), WORKERS);
                 runtime.run(NodeLifecycleController::new(&runtime), WORKERS);
                 runtime.run(TaintEvictionController::new(&runtime), WORKERS);
+                persistentvolume::run(&runtime, WORKERS);
+                runtime.run(ClaimProtection::new(runtime.reads()), WORKERS);
+                runtime.run(VolumeProtection, WORKERS);
+                runtime.run(AttributesClassProtection, WORKERS);
+                runtime.run(EphemeralVolumeController, WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
@@ -167,6 +179,8 @@ impl Acting {
         let nodes = process(plane, Writer::Nodes)?;
         let metrics = Server::new(&nodes, options.profiles.clone());
         nodes.spawn("metrics", metrics.run());
+        // Who makes volumes is nobody's own: it works with either actor.
+        hostpath::run(&nodes, WORKERS);
         nodes.spawn("nodes", kubelet::Agent::new(&nodes, options).run());
         nodes.start().await;
         Ok(Self { nodes, loops })
