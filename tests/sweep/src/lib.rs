@@ -23,4 +23,6 @@ pub use scenario::{Act, Part, Scenario, Step, Surroundings};
 pub use sweep::sweep;
 
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod tests;
