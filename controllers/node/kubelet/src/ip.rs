@@ -97,6 +97,14 @@ impl Addresses {
         }
     }
 
+    /// Without any address: the node has no range yet.
+    pub fn none() -> Self {
+        Self::new(Cidr {
+            first: 0,
+            prefix: 32,
+        })
+    }
+
     /// Shared by all nodes, for pods that their node's own range has no address for (100.64.0.0/10).
     pub fn overflow() -> Self {
         Self::new(Cidr {

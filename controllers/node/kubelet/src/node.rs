@@ -43,16 +43,17 @@ pub struct World<'a> {
     pub foreign: bool,
     /// The node's address if it has none.
     pub address: Ipv4Addr,
-    /// The range of its pods.
-    pub cidr: Cidr,
+    /// The range that it chooses for its pods, if it chooses one.
+    pub cidr: Option<Cidr>,
     /// When its status was last written.
     pub written: Option<Timestamp>,
     /// The time of the decision.
     pub now: Timestamp,
 }
 
-/// The node of this number, to be created: with its status, as a kubelet registers.
-pub fn registration(options: &Options, index: usize, cidr: Cidr, now: Timestamp) -> Node {
+/// The node of this number, to be created: with its status, as a kubelet registers, and the range of its pods if it
+/// chooses one.
+pub fn registration(options: &Options, index: usize, cidr: Option<Cidr>, now: Timestamp) -> Node {
     let name = options.name(index);
     let mut labels = options.labels.clone();
     for (key, value) in [
@@ -80,8 +81,8 @@ pub fn registration(options: &Options, index: usize, cidr: Cidr, now: Timestamp)
             ..ObjectMeta::default()
         },
         spec: Some(NodeSpec {
-            pod_cidr: Some(cidr.to_string()),
-            pod_cidrs: Some(vec![cidr.to_string()]),
+            pod_cidr: cidr.map(|cidr| cidr.to_string()),
+            pod_cidrs: cidr.map(|cidr| vec![cidr.to_string()]),
             ..NodeSpec::default()
         }),
         status: Some(NodeStatus {
@@ -105,8 +106,9 @@ pub fn plan(world: World<'_>) -> Plan {
     let on = Reference::to(world.node);
     let uid = meta::uid(&world.node.metadata);
     let spec = world.node.spec.as_ref();
-    if spec.is_none_or(|spec| spec.pod_cidr.is_none()) {
-        let cidr = world.cidr.to_string();
+    let lacks = spec.is_none_or(|spec| spec.pod_cidr.is_none());
+    if let Some(cidr) = world.cidr.filter(|_| lacks) {
+        let cidr = cidr.to_string();
         let body = json!({
             "metadata": { "uid": uid },
             "spec": { "podCIDR": cidr, "podCIDRs": [cidr] },

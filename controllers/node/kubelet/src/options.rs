@@ -34,6 +34,8 @@ pub struct Options {
     pub profiles: Profiles,
     /// Take on nodes with the annotation `kwok.x-k8s.io/node: fake`.
     pub manage_kwok_nodes: bool,
+    /// Nodes choose the ranges of their pods. Where somebody else gives nodes their ranges, they must not.
+    pub own_ranges: bool,
     /// Record the events of normal life too (Pulled, Created, Started, Killing), not only failures.
     pub events: bool,
 }
@@ -59,6 +61,7 @@ impl Default for Options {
             address: None,
             profiles: Profiles::default(),
             manage_kwok_nodes: true,
+            own_ranges: true,
             events: false,
         }
     }

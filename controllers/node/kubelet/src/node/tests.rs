@@ -12,7 +12,7 @@ fn options() -> Options {
 }
 
 fn registered(index: usize) -> Node {
-    let mut node = registration(&options(), index, Cidr::of_node(index as u32), at(0));
+    let mut node = registration(&options(), index, Some(Cidr::of_node(index as u32)), at(0));
     node.metadata.uid = Some("n1".to_owned());
     node.metadata.resource_version = Some("7".to_owned());
     node
@@ -26,7 +26,7 @@ fn planned(node: &Node, foreign: bool, seconds: i64) -> String {
         options: &options,
         foreign,
         address: Ipv4Addr::new(172, 16, 0, 9),
-        cidr: Cidr::of_node(9),
+        cidr: Some(Cidr::of_node(9)),
         written: None,
         now: at(seconds),
     })

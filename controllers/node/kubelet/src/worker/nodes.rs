@@ -22,7 +22,7 @@ impl Worker {
         let name = self.options.name(index);
         let mut decision = Decision::default();
         if view.node(&name).is_none() {
-            let cidr = self.range(index as u32);
+            let cidr = self.options.own_ranges.then(|| self.range(index as u32));
             let node = node::registration(&self.options, index, cidr, now);
             decision.plan.then(vec![Action::create(node)]);
         }
@@ -84,12 +84,13 @@ impl Worker {
             if silent {
                 return (decision, more);
             }
+            place.follow(&node);
             decision.plan = node::plan(node::World {
                 node: &node,
                 options: &self.options,
                 foreign,
                 address: place.address,
-                cidr: place.addresses.cidr(),
+                cidr: (self.options.own_ranges).then(|| place.addresses.cidr()),
                 written: place.written,
                 now,
             });
@@ -111,16 +112,14 @@ impl Worker {
     }
 
     fn take_on(&mut self, name: &Arc<str>, node: &Node, index: Option<usize>, now: Timestamp) {
-        let given = node.spec.as_ref().and_then(|spec| spec.pod_cidr.as_deref());
-        let cidr = match given.and_then(|cidr| cidr.parse().ok()) {
-            Some(cidr) => {
+        let addresses = match (range_of(node), index) {
+            (Some(cidr), _) => {
                 self.ranges.insert(cidr);
-                cidr
+                Addresses::new(cidr)
             }
-            None => match index {
-                Some(index) => self.range(index as u32),
-                None => self.range(ip::RANGES - 1),
-            },
+            (None, _) if !self.options.own_ranges => Addresses::none(),
+            (None, Some(index)) => Addresses::new(self.range(index as u32)),
+            (None, None) => Addresses::new(self.range(ip::RANGES - 1)),
         };
         let number = index.unwrap_or(self.options.count + self.nodes.len());
         let address = internal_ip(node)
@@ -134,7 +133,7 @@ impl Worker {
             foreign: index.is_none(),
             silent: node::is_silent(node),
             address,
-            addresses: Addresses::new(cidr),
+            addresses,
             used: Claim::default(),
             disk: Tree::default(),
             written: None,
@@ -221,6 +220,22 @@ impl Worker {
         };
         node::RENEW * (1000 - share as u32) / 1000
     }
+}
+
+impl Place {
+    /// Somebody else gives the node its range, and may have done so since. Pods that have an address keep it.
+    pub(super) fn follow(&mut self, node: &Node) {
+        if let Some(given) = range_of(node).filter(|given| *given != self.addresses.cidr()) {
+            self.addresses = Addresses::new(given);
+        }
+    }
+}
+
+/// The range of IPv4 that the node has for its pods.
+fn range_of(node: &Node) -> Option<Cidr> {
+    let spec = node.spec.as_ref()?;
+    let all = spec.pod_cidr.iter().chain(spec.pod_cidrs.iter().flatten());
+    all.filter_map(|cidr| cidr.parse().ok()).next()
 }
 
 fn internal_ip(node: &Node) -> Option<Ipv4Addr> {

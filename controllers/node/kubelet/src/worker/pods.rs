@@ -128,6 +128,7 @@ impl Worker {
                             self.overflow.hold(ip);
                         }
                         None if own => {
+                            place.follow(&node);
                             let ip = place.addresses.take();
                             hollow.ip = ip.or_else(|| self.overflow.take());
                         }

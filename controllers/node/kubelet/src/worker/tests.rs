@@ -429,3 +429,22 @@ fn a_pod_is_not_started_before_its_claim_is_bound_and_then_at_once() {
     settle(&mut worker, &mut server, 90);
     assert_eq!(server.pods["a"]["status"]["phase"], "Running");
 }
+
+#[test]
+fn a_node_that_is_given_its_range_chooses_none() {
+    let mut worker = Worker::new(Options {
+        own_ranges: false,
+        ..worker(1).options
+    });
+    let mut server = Server::default();
+    server.add("early", plain());
+    settle(&mut worker, &mut server, 0);
+    assert_eq!(server.nodes["node-0"]["spec"].get("podCIDR"), None);
+    assert_eq!(server.ip("early"), "100.64.0.2", "of no node's range");
+    let given = json!({ "podCIDR": "fd00::/64", "podCIDRs": ["fd00::/64", "10.130.7.0/24"] });
+    merge(&mut server.nodes.get_mut("node-0").unwrap()["spec"], &given);
+    server.add("late", plain());
+    settle(&mut worker, &mut server, 1);
+    assert_eq!(server.ip("late"), "10.130.7.2");
+    assert_eq!(server.ip("early"), "100.64.0.2");
+}
