@@ -1,12 +1,16 @@
 //! What can be asked of `corten`, and what each flag means.
 
+use crate::registry::Settings;
 use crate::{kubectl, parts, state, up};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
+use jiff::SignedDuration;
 use runtime::args::{ClientArgs, LoggingArgs};
-use runtime::serve::{CommonArgs, Misuse};
+use runtime::serve::{CommonArgs, Misuse, WORKERS};
+use serviceaccount::Issuer;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Kubernetes' control loops in Rust, against a real kube-apiserver.
 #[derive(Debug, Parser)]
@@ -154,11 +158,63 @@ pub(crate) struct Controllers {
     /// CA certificates for the ConfigMap kube-root-ca.crt [default: the kubeconfig's]
     #[arg(long, value_name = "FILE")]
     pub(crate) root_ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) manager: ManagerArgs,
     /// Pods that have ended beyond so many are deleted, the oldest first; 0 keeps all
     #[arg(long, value_name = "N", default_value_t = podgc::THRESHOLD)]
     pub(crate) terminated_pod_gc_threshold: usize,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// What some controllers need to do their work, in upstream's words.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ManagerArgs {
+    /// Give nodes ranges for their pods, out of --cluster-cidr
+    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Ranges of nodes")]
+    pub(crate) allocate_node_cidrs: bool,
+    #[command(flatten)]
+    pub(crate) ranges: nodeipam::Flags,
+    #[command(flatten)]
+    pub(crate) signing: certificates::Flags,
+    /// Private key that signs tokens in Secrets (PEM); without it none are made
+    #[arg(long, value_name = "FILE", help_heading = "Service accounts")]
+    pub(crate) service_account_private_key_file: Option<PathBuf>,
+    /// How long a token in a Secret may be unused before it is marked, and again before it is deleted
+    #[arg(long, value_name = "DURATION", value_parser = runtime::args::parse_duration, default_value = "8760h0m0s", help_heading = "Service accounts")]
+    pub(crate) legacy_service_account_token_clean_up_period: Duration,
+}
+
+impl Default for ManagerArgs {
+    fn default() -> Self {
+        Self {
+            allocate_node_cidrs: false,
+            ranges: nodeipam::Flags::default(),
+            signing: certificates::Flags::default(),
+            service_account_private_key_file: None,
+            legacy_service_account_token_clean_up_period: Duration::from_hours(8760),
+        }
+    }
+}
+
+impl ManagerArgs {
+    /// What the flags mean.
+    pub(crate) fn settings(&self, root_ca: Option<String>) -> Result<Settings, Misuse> {
+        let ranges = self.allocate_node_cidrs.then(|| self.ranges.options());
+        let issuer = self.service_account_private_key_file.as_deref();
+        let issuer = issuer.map(Issuer::open).transpose();
+        let issuer = issuer.map_err(|error| format!("--service-account-private-key-file {error}"));
+        let unused = self.legacy_service_account_token_clean_up_period;
+        Ok(Settings {
+            workers: WORKERS,
+            root_ca,
+            node_ranges: ranges.transpose().map_err(Misuse)?,
+            authorities: self.signing.authorities().map_err(Misuse)?,
+            issuer: issuer.map_err(Misuse)?,
+            unused_tokens: SignedDuration::try_from(unused).unwrap_or(SignedDuration::MAX),
+            ended_pods: podgc::THRESHOLD,
+        })
+    }
 }
 
 #[derive(Clone, Debug, Args)]

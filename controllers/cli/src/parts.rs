@@ -25,6 +25,7 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         eprintln!("{}: {error}", component.name);
         return ExitCode::from(2);
     }
+    let manager = flags.manager;
     serve(component, flags.common, |runtime, config| {
         let root_ca = match file {
             Some(file) => {
@@ -37,8 +38,8 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         };
         let settings = Settings {
             workers,
-            root_ca,
             ended_pods,
+            ..manager.settings(root_ca)?
         };
         run_controllers(runtime, &names, &settings)
     })

@@ -1,5 +1,8 @@
 //! The table of controllers: adding one is a line here.
 
+use bootstrap::{BootstrapSigner, TokenCleaner};
+use certificates::{Authorities, CsrApprover, CsrCleaner, CsrSigner};
+use clusterroleaggregation::AggregationController;
 use cronjob::CronJobController;
 use daemonset::DaemonSetController;
 use deployment::DeploymentController;
@@ -9,16 +12,22 @@ use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
 use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
+use jiff::SignedDuration;
 use job::JobController;
-use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
+use nodeipam::NodeIpamController;
 use nodelifecycle::NodeLifecycleController;
+use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use resourcequota::ResourceQuotaController;
 use runtime::Runtime;
 use runtime::serve::Misuse;
-use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use serviceaccount::{
+    Issuer, LegacyTokenCleaner, RootCaPublisher, ServiceAccountController, TokenController,
+};
+use servicecidr::ServiceCidrController;
 use statefulset::StatefulSetController;
 use tainteviction::TaintEvictionController;
+use ttl::TtlController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// A controller that can be run.
@@ -38,12 +47,23 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     /// CA certificates (PEM) for kube-root-ca.crt; without them that controller has nothing to publish.
     pub(crate) root_ca: Option<String>,
+    /// Ranges for nodes; without them nobody gives nodes any.
+    pub(crate) node_ranges: Option<nodeipam::Options>,
+    /// Who signs certificates; without them nobody does.
+    pub(crate) authorities: Option<Authorities>,
+    /// Who signs tokens in Secrets; without it nobody does.
+    pub(crate) issuer: Option<Issuer>,
+    /// How long a token in a Secret may be unused.
+    pub(crate) unused_tokens: SignedDuration,
     /// So many pods that have ended are kept; 0: all.
     pub(crate) ended_pods: usize,
 }
 
 /// Makes volumes of the class that `corten up` offers.
 pub(crate) const HOSTPATH: &str = "hostpath-provisioner-controller";
+
+/// Gives nodes their ranges.
+pub(crate) const NODE_IPAM: &str = "node-ipam-controller";
 
 const TABLE: &[Entry] = &[
     Entry {
@@ -188,7 +208,78 @@ const TABLE: &[Entry] = &[
             }
         },
     },
+    Entry {
+        name: NODE_IPAM,
+        alias: "nodeipam",
+        run: |rt, set| {
+            if let Some(options) = &set.node_ranges {
+                rt.run(NodeIpamController::new(options.clone()), set.workers);
+            }
+        },
+    },
+    Entry {
+        name: "ttl-controller",
+        alias: "ttl",
+        run: |rt, set| rt.run(TtlController::default(), set.workers),
+    },
+    Entry {
+        name: "clusterrole-aggregation-controller",
+        alias: "clusterrole-aggregation",
+        run: |rt, set| rt.run(AggregationController, set.workers),
+    },
+    Entry {
+        name: "service-cidr-controller",
+        alias: "service-cidr-controller",
+        run: |rt, set| rt.run(ServiceCidrController, set.workers),
+    },
+    Entry {
+        name: "certificatesigningrequest-approving-controller",
+        alias: "csrapproving",
+        run: |rt, set| rt.run(CsrApprover::new(rt.reads()), set.workers),
+    },
+    Entry {
+        name: "certificatesigningrequest-signing-controller",
+        alias: "csrsigning",
+        run: |rt, set| {
+            if let Some(authorities) = &set.authorities {
+                rt.run(CsrSigner::new(authorities.clone()), set.workers);
+            }
+        },
+    },
+    Entry {
+        name: "certificatesigningrequest-cleaner-controller",
+        alias: "csrcleaner",
+        run: |rt, set| rt.run(CsrCleaner, set.workers),
+    },
+    Entry {
+        name: "serviceaccount-token-controller",
+        alias: "serviceaccount-token",
+        run: |rt, set| {
+            if let Some(issuer) = &set.issuer {
+                let (issuer, ca) = (issuer.clone(), set.root_ca.clone());
+                rt.run(TokenController::new(issuer, ca, rt.reads()), set.workers);
+            }
+        },
+    },
+    Entry {
+        name: "legacy-serviceaccount-token-cleaner-controller",
+        alias: "legacy-service-account-token-cleaner",
+        run: |rt, set| rt.run(LegacyTokenCleaner::new(set.unused_tokens), set.workers),
+    },
+    Entry {
+        name: "bootstrap-signer-controller",
+        alias: "bootstrapsigner",
+        run: |rt, set| rt.run(BootstrapSigner, set.workers),
+    },
+    Entry {
+        name: "token-cleaner-controller",
+        alias: "tokencleaner",
+        run: |rt, set| rt.run(TokenCleaner, set.workers),
+    },
 ];
+
+/// Not among those that `*` stands for, as upstream's.
+const OFF: [&str; 2] = ["bootstrap-signer-controller", "token-cleaner-controller"];
 
 /// The controllers that `--controllers` names. As upstream's flag: `*` are all, `NAME` is one, `-NAME` is
 /// not one; the first word about a controller counts; an unknown name is an error.
@@ -218,7 +309,7 @@ fn is_chosen(entry: &Entry, words: &[&str]) -> bool {
             _ => {}
         }
     }
-    words.contains(&"*")
+    words.contains(&"*") && !OFF.contains(&entry.name)
 }
 
 impl Entry {
@@ -229,7 +320,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{TABLE, select};
+    use super::{OFF, TABLE, select};
 
     fn chosen(words: &str) -> Result<Vec<&'static str>, String> {
         let words: Vec<_> = words.split(',').map(str::to_owned).collect();
@@ -239,19 +330,15 @@ mod tests {
 
     #[test]
     fn the_flag_means_what_upstreams_means() {
-        assert_eq!(chosen("*").map(|c| c.len()), Ok(TABLE.len()));
+        let on = TABLE.len() - OFF.len();
+        assert_eq!(chosen("*").map(|c| c.len()), Ok(on));
+        assert_eq!(chosen("*,bootstrapsigner").map(|c| c.len()), Ok(on + 1));
         assert_eq!(
             chosen("deployment,replicaset-controller").map(|c| c.len()),
             Ok(2)
         );
-        assert_eq!(
-            chosen("*,-deployment").map(|c| c.len()),
-            Ok(TABLE.len() - 1)
-        );
-        assert_eq!(
-            chosen("-deployment,*").map(|c| c.len()),
-            Ok(TABLE.len() - 1)
-        );
+        assert_eq!(chosen("*,-deployment").map(|c| c.len()), Ok(on - 1));
+        assert_eq!(chosen("-deployment,*").map(|c| c.len()), Ok(on - 1));
         assert_eq!(chosen("-deployment").map(|c| c.len()), Ok(0));
     }
 

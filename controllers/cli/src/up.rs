@@ -1,10 +1,10 @@
 //! `corten up`: a cluster from nothing.
 
 use crate::apply::{self, Manifest};
-use crate::commands::Up;
+use crate::commands::{ManagerArgs, Up};
 use crate::parts;
 use crate::progress::{self, words};
-use crate::registry::{self, Settings};
+use crate::registry::{self, NODE_IPAM, Settings};
 use crate::state::{State, start_time};
 use crate::storage;
 use crate::view::View;
@@ -15,7 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use runtime::Runtime;
 use runtime::args::{self, ClientArgs};
-use runtime::serve::{Misuse, WORKERS, told_to_end};
+use runtime::serve::{Misuse, told_to_end};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How long workers may take to finish what they are at when the cluster ends.
 const LAST: Duration = Duration::from_secs(5);
 const LOG: &str = "corten.log";
+/// Room for 32768 nodes, and no address of a Service.
+const POD_RANGE: &str = "10.128.0.0/9";
 
 /// Starts everything, shows it, and ends it in order.
 pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
@@ -69,7 +71,8 @@ async fn embedded(up: &Up, manifests: &[Manifest]) -> anyhow::Result<ExitCode> {
         children: plane.pids().to_vec(),
     };
     let root_ca = Some(plane.pki().ca_certificate().to_owned());
-    let cluster = Cluster::begin(&plane.admin_config(), up, root_ca).await?;
+    let settings = manager(&plane).settings(root_ca)?;
+    let cluster = Cluster::begin(&plane.admin_config(), up, &settings).await?;
     parts::run_metrics(&cluster.runtime, up.hollow.options(up.nodes)?);
     let outcome = async {
         cluster.ready(up.nodes as usize).await?;
@@ -106,8 +109,8 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
         .await
         .map_err(|error| Misuse(error.to_string()))?;
     eprintln!("• running against {}", config.cluster_url);
-    let root_ca = args::root_ca(&config);
-    let cluster = Cluster::begin(&config, up, root_ca).await?;
+    let settings = ManagerArgs::default().settings(args::root_ca(&config))?;
+    let cluster = Cluster::begin(&config, up, &settings).await?;
     let outcome = async {
         cluster.ready(up.nodes as usize).await?;
         cluster.apply(manifests).await?;
@@ -122,6 +125,26 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// The controllers of a cluster of our own sign with its authorities.
+fn manager(plane: &ControlPlane) -> ManagerArgs {
+    let pki = plane.pki();
+    ManagerArgs {
+        allocate_node_cidrs: true,
+        ranges: nodeipam::Flags {
+            cluster_cidr: Some(POD_RANGE.to_owned()),
+            service_cluster_ip_range: Some(controlplane::apiserver::SERVICE_RANGE.to_owned()),
+            ..nodeipam::Flags::default()
+        },
+        signing: certificates::Flags {
+            cluster_signing_cert_file: Some(pki.file("ca.crt")),
+            cluster_signing_key_file: Some(pki.file("ca.key")),
+            ..certificates::Flags::default()
+        },
+        service_account_private_key_file: Some(pki.file("sa.key")),
+        ..ManagerArgs::default()
+    }
+}
+
 /// Everything but the API server, in this process, on shared caches.
 struct Cluster {
     runtime: Runtime,
@@ -129,7 +152,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn begin(config: &Config, up: &Up, root_ca: Option<String>) -> anyhow::Result<Self> {
+    async fn begin(config: &Config, up: &Up, settings: &Settings) -> anyhow::Result<Self> {
         let options = runtime::Options {
             namespace: up.client.namespace.clone(),
             ..runtime::Options::default()
@@ -137,14 +160,15 @@ impl Cluster {
         let client = args::connect(config, &options.metrics)?;
         args::check_server(&client).await?;
         let runtime = Runtime::new(client.clone(), options);
-        let settings = Settings {
-            workers: WORKERS,
-            root_ca,
-            ended_pods: podgc::THRESHOLD,
-        };
-        parts::run_controllers(&runtime, &up.controllers.controllers, &settings)?;
+        let chosen = registry::select(&up.controllers.controllers)?;
+        let gives_ranges = chosen.iter().any(|entry| entry.name == NODE_IPAM);
+        parts::run_controllers(&runtime, &up.controllers.controllers, settings)?;
         parts::run_scheduler(&runtime, "default-scheduler".to_owned());
-        parts::run_nodes(&runtime, up.hollow.options(up.nodes)?);
+        let nodes = kubelet::Options {
+            own_ranges: settings.node_ranges.is_none() || !gives_ranges,
+            ..up.hollow.options(up.nodes)?
+        };
+        parts::run_nodes(&runtime, nodes);
         View::watch(&runtime);
         runtime.start().await;
         Ok(Self { runtime, client })
