@@ -120,7 +120,7 @@ pub(super) fn all() -> Vec<Scenario> {
             vec![
                 after(5, cut("node-1", true)),
                 after(0, cut("node-2", true)),
-                after(300, cut("node-1", false)),
+                after(120, cut("node-1", false)),
                 after(5, cut("node-2", false)),
             ],
             |sim| stays(sim, "one") && stays(sim, "two") && all_well(sim),
