@@ -20,6 +20,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
+use resourcequota::ResourceQuotaController;
 use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
 use serviceaccount::{RootCaPublisher, ServiceAccountController};
@@ -28,8 +29,8 @@ use statefulset::StatefulSetController;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use tainteviction::TaintEvictionController;
+use tokio::time::{Instant, sleep};
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// Who the controllers under test are to the server.
@@ -293,6 +294,8 @@ impl World<'_> {
                 Part::GarbageCollector => garbagecollector::run(&runtime, 2),
                 Part::NodeLifecycle => runtime.run(NodeLifecycleController::new(&runtime), 2),
                 Part::TaintEviction => runtime.run(TaintEvictionController::new(&runtime), 2),
+                Part::ResourceQuota => runtime.run(ResourceQuotaController::new(&runtime), 2),
+                Part::PodGc => podgc::run(&runtime, 3, 2),
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
                 Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
                 Part::Scheduler => {

@@ -8,7 +8,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
-    Service, ServiceAccount,
+    ResourceQuota, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -135,6 +135,7 @@ by_kind! {
     "Endpoints" => Endpoints, "default";
     "ServiceAccount" => ServiceAccount, "default";
     "ConfigMap" => ConfigMap, "default";
+    "ResourceQuota" => ResourceQuota, "default";
     "PodDisruptionBudget" => PodDisruptionBudget, "default";
     "HorizontalPodAutoscaler" => HorizontalPodAutoscaler, "default";
 }

@@ -4,6 +4,7 @@ mod jobs;
 mod lost;
 mod ordinals;
 mod owners;
+mod quotas;
 mod rates;
 
 use crate::scenario::{Bounds, Part};
@@ -114,6 +115,11 @@ impl Seen {
         {
             self.complain(write, wrong);
         }
+        if self.parts.contains(&Part::ResourceQuota)
+            && let Some(wrong) = quotas::wrong(state, write)
+        {
+            self.complain(write, &wrong);
+        }
         if write.subresource == "eviction" && write.kind == "PodDisruptionBudget" {
             self.evicted(state, write);
         }
@@ -195,6 +201,10 @@ impl Seen {
                 ("Node", "", Verb::Patch) | ("Node" | "Pod", "status", _)
             ),
             Part::TaintEviction => {
+                write.kind == "Pod" && (write.subresource == "status" || write.verb == Verb::Delete)
+            }
+            Part::ResourceQuota => write.kind == "ResourceQuota" && write.subresource == "status",
+            Part::PodGc => {
                 write.kind == "Pod" && (write.subresource == "status" || write.verb == Verb::Delete)
             }
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,

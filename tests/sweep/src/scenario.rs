@@ -39,6 +39,10 @@ pub enum Part {
     NodeLifecycle,
     /// `tainteviction`.
     TaintEviction,
+    /// `resourcequota`.
+    ResourceQuota,
+    /// `podgc`; it keeps three pods that have ended.
+    PodGc,
     /// `serviceaccount`.
     ServiceAccount,
     /// `serviceaccount`, the publisher of certificates.

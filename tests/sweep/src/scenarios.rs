@@ -10,6 +10,7 @@ mod garbage;
 mod jobs;
 mod mirrors;
 mod nodes;
+mod quotas;
 mod replicasets;
 mod replication;
 mod services;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(statefulsets::all());
     all.extend(mirrors::all());
     all.extend(cluster::all());
+    all.extend(quotas::all());
     all.extend(nodes::all());
     all
 }

@@ -26,8 +26,10 @@ pub(crate) struct Recent(AHashMap<String, Story>);
 
 #[derive(Debug)]
 struct Story {
-    /// What was said of usage last, or was about to be written.
+    /// What was said of usage last, or was about to be, if that is less.
     said: Amounts,
+    /// What was about to be said.
+    proposed: Amounts,
     raises: Vec<Raise>,
     looked_at: Timestamp,
 }
@@ -68,11 +70,16 @@ impl Recent {
         // Nothing is known of what was before the first look: all of it may be young.
         let story = self.0.entry(uid).or_insert_with(|| Story {
             said: Amounts::new(),
+            proposed: Amounts::new(),
             raises: Vec::new(),
             looked_at: now,
         });
         story.looked_at = now;
         for (name, amount) in &said {
+            // What this loop has raised itself it has seen.
+            if story.proposed.get(name) == Some(amount) {
+                continue;
+            }
             let before = story.said.get(name).copied().unwrap_or_default();
             if *amount > before {
                 story.raises.push(Raise {
@@ -101,6 +108,7 @@ impl Recent {
                 *said = (*said).min(*amount);
             }
         }
+        story.proposed.clone_from(used);
     }
 }
 
@@ -116,7 +124,7 @@ impl Young {
             let left = match age < IN_FLIGHT {
                 true => IN_FLIGHT - age,
                 // It waits for a watch to say something.
-                false => (age / 2).max(IN_FLIGHT / 2),
+                false => (age / 2).max(IN_FLIGHT / 2).min(SILENCE - age),
             };
             Duration::try_from(left).unwrap_or_default()
         });

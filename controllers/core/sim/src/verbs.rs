@@ -2,6 +2,7 @@
 //! pkg/registry/generic/registry/store.go`, `pkg/registry/rest/{create,update,delete}.go`.
 
 mod collect;
+mod quota;
 mod remove;
 mod subresources;
 
@@ -83,6 +84,9 @@ impl State {
             job_selector(&mut object, &uid);
         }
         validate::create(table, &object)?;
+        if table.namespaced && !trusted {
+            self.admit_to_quotas(context, table, namespace, &name)?;
+        }
         if self.object(kind, namespace, &name).is_some() {
             return Err(refusal::exists(table, &name));
         }

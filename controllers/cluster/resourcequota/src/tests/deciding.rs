@@ -232,6 +232,17 @@ fn a_raise_behind_a_correction_of_ours_is_seen() {
 }
 
 #[test]
+fn what_this_loop_has_raised_itself_is_not_on_its_way() {
+    let mut recent = Recent::default();
+    on_its_way(&mut recent, &ten(5, 10), 10, 0);
+    on_its_way(&mut recent, &ten(5, 10), 10, 2_000);
+    let seven: Amounts = [("pods".to_owned(), Quantity::from_units(7))].into();
+    recent.propose(&ten(5, 10), &seven);
+    assert_eq!(on_its_way(&mut recent, &ten(7, 12), 10, 2_100), 0);
+    assert_eq!(on_its_way(&mut recent, &ten(8, 13), 10, 2_200), 1);
+}
+
+#[test]
 fn quotas_of_the_same_name_are_told_apart() {
     let mut recent = Recent::default();
     on_its_way(&mut recent, &ten(5, 10), 10, 0);

@@ -1,6 +1,6 @@
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, ResourceQuota, Service};
 use kube::Api;
 use kube::api::PostParams;
 
@@ -262,6 +262,41 @@ async fn creates_are_rejected_on_demand() {
     pods.create(&PostParams::default(), &pod("a"))
         .await
         .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_lets_in_what_it_counts_and_no_more() {
+    let (sim, client) = sim();
+    let quota: ResourceQuota = from(json!({
+        "metadata": { "name": "q", "namespace": "default" },
+        "spec": { "hard": { "pods": "1" } },
+        "status": { "hard": { "pods": "1" } },
+    }));
+    sim.create(quota);
+    let pods = api::<Pod>(&client);
+    let create = async |name: &str| pods.create(&PostParams::default(), &pod(name)).await;
+    let error = create("a").await.unwrap_err().to_string();
+    assert!(
+        error.contains("status unknown for quota: q, resources: pods"),
+        "{error}"
+    );
+    sim.update_with::<ResourceQuota>("default", "q", |quota| {
+        quota.status = from(json!({ "hard": { "pods": "1" }, "used": { "pods": "0" } }));
+    });
+    create("a").await.unwrap();
+    let used = sim
+        .get::<ResourceQuota>("default", "q")
+        .unwrap()
+        .status
+        .unwrap()
+        .used
+        .unwrap();
+    assert_eq!(used["pods"].0, "1");
+    let error = create("b").await.unwrap_err().to_string();
+    assert!(
+        error.contains("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
