@@ -12,6 +12,7 @@ mod disruption;
 mod endpoints;
 mod garbagecollector;
 mod job;
+mod lifecycle;
 mod manifest;
 mod mirroring;
 mod namespaces;
