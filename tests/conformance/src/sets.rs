@@ -323,6 +323,8 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-network] ServiceCIDR and IPAddress API should support IPAddress API operations [Conformance]",
             "[sig-network] ServiceCIDR and IPAddress API should support ServiceCIDR API operations [Conformance]",
             "[sig-node] Lease lease API should be available [Conformance]",
+            "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive] [Conformance]",
+            "[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive] [Conformance]",
             "[sig-node] Node Lifecycle should run through the lifecycle of a node [Conformance]",
             "[sig-node] PodTemplates should delete a collection of pod templates [Conformance]",
             "[sig-node] PodTemplates should replace a pod template [Conformance]",
@@ -355,14 +357,6 @@ pub(crate) const SETS: &[Set] = &[
             (
                 "[sig-scheduling] SchedulerPredicates [Serial] validates that there exists conflict between pods with same hostPort and protocol but one using 0.0.0.0 hostIP [Conformance]",
                 "looks for five minutes whether a pod stays pending; not measured yet",
-            ),
-            (
-                "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive] [Conformance]",
-                "needs the taint eviction controller",
-            ),
-            (
-                "[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive] [Conformance]",
-                "needs the taint eviction controller",
             ),
             (
                 "[sig-node] Pods should contain environment variables for services [NodeConformance] [Conformance]",
