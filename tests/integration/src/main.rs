@@ -23,3 +23,4 @@ mod rollout;
 mod scheduler;
 mod serviceaccount;
 mod statefulset;
+mod volumes;
