@@ -19,10 +19,6 @@ mod view;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Small objects by the thousand: the system's allocator keeps twice the memory.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // The allocator asks for huge pages, which are resident as a whole where a tenth of one is used.
     // A kernel that has none of them refuses, which is as well.

@@ -114,8 +114,11 @@ pub(crate) fn run_metrics(runtime: &Runtime, options: kubelet::Options) {
     runtime.spawn("metrics", server.run());
 }
 
-/// Runs hollow nodes.
+/// Runs hollow nodes, if there can be any: their agent has the caches hold whole pods, which nobody else needs.
 pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) {
+    if options.count == 0 && !options.manage_kwok_nodes {
+        return;
+    }
     let agent = kubelet::Agent::new(runtime, options);
     runtime.spawn("nodes", agent.run());
 }

@@ -44,6 +44,7 @@ use crate::metrics::Metrics;
 use crate::plugins::Table;
 use crate::snapshot::PodInfo;
 use crate::storage::Work;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -51,7 +52,10 @@ use objects::meta;
 use runtime::{Change, Executor, Key, Runtime, Watched};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
+
+/// Writes under way at once: the process's limit lets fewer of them through, and each costs memory.
+const FLYING: usize = 64;
 
 /// Upstream's name of the default scheduler: what pods name without being told otherwise, and the source of events.
 pub const DEFAULT: &str = "default-scheduler";
@@ -75,6 +79,12 @@ impl Default for Options {
 
 /// A scheduler on the caches of a process.
 pub struct Scheduler(Arc<Shell>);
+
+/// What the loop has decided and does not wait for.
+enum Errand {
+    Bind(Arc<PodInfo>, Arc<str>),
+    Tell(Arc<PodInfo>, Arc<str>),
+}
 
 /// What the loop, the watches and the bindings under way share.
 struct Shell {
@@ -138,7 +148,14 @@ impl Scheduler {
             while !(nodes.is_synced() && pods.is_synced() && stored()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            self.0.decide().await;
+            let (errands, mut waiting) = mpsc::unbounded_channel();
+            let shell = self.0.clone();
+            self.0.runtime.spawn("bindings", async move {
+                let waiting = stream::poll_fn(|cx| waiting.poll_recv(cx));
+                let run = |errand| shell.run(errand);
+                waiting.for_each_concurrent(FLYING, run).await;
+            });
+            self.0.decide(&errands).await;
         });
     }
 }
@@ -158,7 +175,7 @@ impl Shell {
     }
 
     /// The loop.
-    async fn decide(self: &Arc<Self>) {
+    async fn decide(self: &Arc<Self>, errands: &mpsc::UnboundedSender<Errand>) {
         loop {
             let began = self.runtime.now();
             let (next, counts) = {
@@ -171,10 +188,15 @@ impl Shell {
             match next {
                 Next::Bind { info, node, work } => {
                     self.metrics.attempt("scheduled", took);
-                    let shell = self.clone();
-                    self.runtime.spawn("bind", async move {
-                        shell.bind(&info, &node, &work).await;
-                    });
+                    if work.is_empty() {
+                        send(errands, Errand::Bind(info, node));
+                    } else {
+                        // It may wait for minutes until its volumes are there.
+                        let shell = self.clone();
+                        self.runtime.spawn("bind", async move {
+                            shell.bind(&info, &node, &work).await;
+                        });
+                    }
                 }
                 Next::Nobody {
                     info,
@@ -185,10 +207,7 @@ impl Shell {
                     self.executor
                         .note(&bind::failed_scheduling(&info, &message));
                     if changed {
-                        let shell = self.clone();
-                        self.runtime.spawn("condition", async move {
-                            shell.tell(&info, &message).await;
-                        });
+                        send(errands, Errand::Tell(info, message));
                     }
                 }
                 Next::Idle(until) => {
@@ -202,6 +221,13 @@ impl Shell {
             }
             // A decision takes no await: let the watches and bindings of this thread have their turn.
             tokio::task::yield_now().await;
+        }
+    }
+
+    async fn run(&self, errand: Errand) {
+        match errand {
+            Errand::Bind(info, node) => self.bind(&info, &node, &Work::default()).await,
+            Errand::Tell(info, message) => self.tell(&info, &message).await,
         }
     }
 
@@ -304,6 +330,11 @@ impl Shell {
     fn cycle(&self) -> MutexGuard<'_, Cycle> {
         self.cycle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn send(errands: &mpsc::UnboundedSender<Errand>, errand: Errand) {
+    // Nobody listens once the process ends, and what is not written then, the next one decides anew.
+    let _ = errands.send(errand);
 }
 
 #[cfg(test)]

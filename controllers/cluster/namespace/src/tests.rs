@@ -107,7 +107,7 @@ fn a_namespace_goes_when_it_is_empty_for_sure() {
     let ::plan::Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
         unreachable!("{plan}")
     };
-    let namespace = object.downcast::<Namespace>().unwrap();
+    let namespace = object.read::<Namespace>().unwrap();
     let finalizers = namespace.spec.as_ref().unwrap().finalizers.as_ref();
     assert_eq!(finalizers.unwrap(), &["mine"]);
     for content in [

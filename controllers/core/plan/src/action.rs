@@ -85,16 +85,16 @@ impl Action {
     /// Create `object`, whose name the caller chose.
     pub fn create<K>(object: K) -> Self
     where
-        K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Send + Sync + 'static,
+        K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
-        let object = Object::new(object);
-        Self::new(object.reference(), Verb::Create(object))
+        let on = Reference::from_meta(Kind::of::<K>(), object.metadata());
+        Self::new(on, Verb::Create(Object::new(object)))
     }
 
     /// Create `body` as the subresource of the object `on` (`binding`, `eviction`).
     pub fn create_sub<B>(on: Reference, subresource: &'static str, body: B) -> Self
     where
-        B: Resource + Metadata<Ty = ObjectMeta> + Serialize + Send + Sync + 'static,
+        B: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
         Self {
             subresource,
@@ -105,25 +105,31 @@ impl Action {
     /// Put `object` in the place of the version whose resourceVersion it carries.
     pub fn replace<K>(object: K) -> Self
     where
-        K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Send + Sync + 'static,
+        K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
-        let object = Object::new(object);
-        Self::new(object.reference(), Verb::Replace(object))
+        let on = Reference::from_meta(Kind::of::<K>(), object.metadata());
+        Self::new(on, Verb::Replace(Object::new(object)))
     }
 
     /// Put the status of `object` in the place of the version whose resourceVersion it carries.
     pub fn replace_status<K>(object: K) -> Self
     where
-        K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Send + Sync + 'static,
+        K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
-        Self::put_status(Object::new(object))
+        let on = Reference::from_meta(Kind::of::<K>(), object.metadata());
+        Self::put_status_of(on, Object::new(object))
     }
 
     /// [`Action::replace_status`] of an object whose type has been put aside.
     pub fn put_status(object: Object) -> Self {
+        let on = object.reference();
+        Self::put_status_of(on, object)
+    }
+
+    fn put_status_of(on: Reference, object: Object) -> Self {
         Self {
             subresource: "status",
-            ..Self::new(object.reference(), Verb::Replace(object))
+            ..Self::new(on, Verb::Replace(object))
         }
     }
 

@@ -4,73 +4,59 @@ use crate::{Kind, Reference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 use serde::Serialize;
-use std::any::Any;
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 
-/// A typed object whose type has been put aside, so that one plan may write pods and ReplicaSets.
-/// Cheap to clone; serialised only when it is sent.
+/// An object whose type has been put aside, so that one plan may write pods and ReplicaSets.
+///
+/// It is the text that is sent: a plan may create hundreds of pods, and as text a pod is a tenth of what it is as
+/// a value. Cheap to clone.
 #[derive(Clone)]
-pub struct Object(Arc<dyn Erased>);
-
-trait Erased: Any + Send + Sync {
-    fn kind(&self) -> Kind;
-    fn meta(&self) -> &ObjectMeta;
-    fn to_json(&self) -> Result<Vec<u8>, serde_json::Error>;
-    fn as_any(&self) -> &dyn Any;
-}
-
-impl<K> Erased for K
-where
-    K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Send + Sync + 'static,
-{
-    fn kind(&self) -> Kind {
-        Kind::of::<K>()
-    }
-    fn meta(&self) -> &ObjectMeta {
-        self.metadata()
-    }
-    fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
+pub struct Object {
+    kind: Kind,
+    text: Arc<str>,
 }
 
 impl Object {
-    /// Wraps a typed object.
+    /// Puts the type of an object aside.
     pub fn new<K>(object: K) -> Self
     where
-        K: Resource + Metadata<Ty = ObjectMeta> + Serialize + Send + Sync + 'static,
+        K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
-        Self(Arc::new(object))
+        let text = serde_json::to_string(&object).expect(
+            "only a map key that is no string cannot be written, and no Kubernetes type has one",
+        );
+        Self {
+            kind: Kind::of::<K>(),
+            text: text.into(),
+        }
     }
 
     /// What it is.
     pub fn kind(&self) -> Kind {
-        self.0.kind()
-    }
-
-    /// Its metadata.
-    pub fn meta(&self) -> &ObjectMeta {
-        self.0.meta()
+        self.kind
     }
 
     /// Its kind, place and UID.
     pub fn reference(&self) -> Reference {
-        Reference::from_meta(self.kind(), self.meta())
+        #[derive(serde::Deserialize)]
+        struct Named {
+            metadata: ObjectMeta,
+        }
+        let named: Named = serde_json::from_str(&self.text).expect("it was written by Object::new");
+        Reference::from_meta(self.kind, &named.metadata)
     }
 
-    /// The JSON body as the API server takes it. Fails only where a map key is not a string, which no
-    /// Kubernetes type has.
-    pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        self.0.to_json()
+    /// The JSON body as the API server takes it.
+    pub fn json(&self) -> &str {
+        &self.text
     }
 
     /// The typed object again, if it is a `K`.
-    pub fn downcast<K: 'static>(&self) -> Option<&K> {
-        self.0.as_any().downcast_ref()
+    pub fn read<K: Resource + DeserializeOwned>(&self) -> Option<K> {
+        let same = self.kind.group == K::GROUP && self.kind.kind == K::KIND;
+        same.then(|| serde_json::from_str(&self.text).ok())?
     }
 }
 

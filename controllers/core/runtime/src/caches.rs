@@ -5,7 +5,7 @@
 
 use crate::informer;
 use crate::process::Process;
-use crate::trim::fit;
+use crate::slim::{fit, slim};
 use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::Metadata;
@@ -91,6 +91,8 @@ pub struct Cache<K: Watched> {
     lists_begun: AtomicU64,
     lists_done: AtomicU64,
     synced: AtomicBool,
+    /// Somebody here needs all of each object.
+    whole: AtomicBool,
     pub(crate) advanced: Notify,
 }
 
@@ -118,6 +120,7 @@ impl<K: Watched> Cache<K> {
             lists_begun: AtomicU64::new(0),
             lists_done: AtomicU64::new(0),
             synced: AtomicBool::new(false),
+            whole: AtomicBool::new(false),
             advanced: Notify::new(),
         }
     }
@@ -289,6 +292,9 @@ impl<K: Watched> Cache<K> {
     }
 
     fn put_any(&self, mut object: K, trusted: bool) {
+        if !self.whole.load(Ordering::Relaxed) {
+            slim(&mut object);
+        }
         fit(&mut object);
         let key = Key::of(object.metadata());
         let new = Arc::new(object);
@@ -496,6 +502,14 @@ impl Caches {
         cache
             .downcast()
             .expect("the map's key is the kind of the cache")
+    }
+
+    /// The cache of a kind, for one who needs all of each object: others leave out what no decision is made from.
+    /// To be called before [`Caches::start`]; objects that are there already stay as they are.
+    pub fn whole<K: Watched>(&self) -> Arc<Cache<K>> {
+        let cache = self.of::<K>();
+        cache.whole.store(true, Ordering::Relaxed);
+        cache
     }
 
     pub(crate) fn of_kind(&self, kind: &Kind) -> Option<Arc<dyn AnyCache>> {

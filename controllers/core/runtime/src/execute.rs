@@ -9,7 +9,6 @@ use crate::process::Process;
 use crate::send::{self, Answer, Meta};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use objects::meta;
 use plan::{Action, Cause, Confirm, Done, Failure, Note, Outcome, Pace, Plan, Step, Verb};
 use serde_json::Value;
 use std::sync::Arc;
@@ -214,20 +213,12 @@ impl Executor {
 /// changed or defaulted since, with the same content. A creation that was committed before its answer was
 /// lost is found out by this, and so is somebody else's object of the same name.
 fn is_same(live: &Value, wanted: &plan::Object) -> bool {
-    let owner = meta::controller_of(wanted.meta()).map(|o| o.uid.as_str());
-    let live_owner = live["metadata"]["ownerReferences"]
-        .as_array()
-        .and_then(|refs| refs.iter().find(|r| r["controller"] == true))
-        .and_then(|r| r["uid"].as_str());
-    if owner != live_owner {
-        return false;
-    }
-    let Ok(wanted) = wanted
-        .to_json()
-        .and_then(|json| serde_json::from_slice::<Value>(&json))
-    else {
+    let Ok(wanted) = serde_json::from_str::<Value>(wanted.json()) else {
         return false;
     };
+    if owner(live) != owner(&wanted) {
+        return false;
+    }
     // The server fills in what a spec does not say. What the others hold, only their maker says: Endpoints
     // without subsets are not those that somebody else has filled.
     within(&wanted["spec"], &live["spec"], "spec")
@@ -235,6 +226,13 @@ fn is_same(live: &Value, wanted: &plan::Object) -> bool {
             is_empty(&wanted[part]) == is_empty(&live[part])
                 && within(&wanted[part], &live[part], part)
         })
+}
+
+/// The UID of the controller.
+fn owner(object: &Value) -> Option<&str> {
+    let owners = object["metadata"]["ownerReferences"].as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+    owner["uid"].as_str()
 }
 
 fn is_empty(value: &Value) -> bool {

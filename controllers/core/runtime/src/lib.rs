@@ -42,6 +42,7 @@ mod scale;
 mod send;
 pub mod serve;
 pub mod served;
+mod slim;
 mod trim;
 mod watch;
 mod watched;

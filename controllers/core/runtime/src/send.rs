@@ -59,9 +59,19 @@ pub(crate) async fn write(
             } else {
                 sub
             };
-            (Method::POST, path, "application/json", encode(body)?)
+            (
+                Method::POST,
+                path,
+                "application/json",
+                body.json().as_bytes().to_vec(),
+            )
         }
-        Verb::Replace(body) => (Method::PUT, sub, "application/json", encode(body)?),
+        Verb::Replace(body) => (
+            Method::PUT,
+            sub,
+            "application/json",
+            body.json().as_bytes().to_vec(),
+        ),
         Verb::Patch(patch, body) => (
             Method::PATCH,
             sub,
@@ -157,14 +167,6 @@ async fn request(
         retry_after.map(Duration::from_secs),
         &body,
     ))
-}
-
-fn encode(object: &plan::Object) -> Result<Vec<u8>, Refusal> {
-    object.to_json().map_err(|error| Refusal {
-        ambiguous: false,
-        cause: plan::Cause::Invalid,
-        ..Refusal::unanswered(error.to_string())
-    })
 }
 
 fn delete_options(action: &Action) -> Value {

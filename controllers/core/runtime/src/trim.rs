@@ -1,12 +1,10 @@
 //! Objects read without their managedFields: nobody here reads them, they are half of many objects, and
 //! building their trees only to throw them away costs more than all the rest of an object.
 
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::value::UnitDeserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
-use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -42,50 +40,6 @@ impl<K: kube::Resource> kube::Resource for Trimmed<K> {
     }
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         self.0.meta_mut()
-    }
-}
-
-/// Gives back what reading took in advance: a list of one container status has room for four, and a cluster has
-/// more pods than all else.
-pub(crate) fn fit<K: Any>(object: &mut K) {
-    fn list<T>(list: &mut Option<Vec<T>>) {
-        if let Some(list) = list {
-            list.shrink_to_fit();
-        }
-    }
-    let Some(pod) = (object as &mut dyn Any).downcast_mut::<Pod>() else {
-        return;
-    };
-    list(&mut pod.metadata.owner_references);
-    if let Some(spec) = &mut pod.spec {
-        spec.containers.shrink_to_fit();
-        list(&mut spec.tolerations);
-        list(&mut spec.volumes);
-        for container in &mut spec.containers {
-            list(&mut container.volume_mounts);
-            list(&mut container.env);
-            list(&mut container.ports);
-        }
-        for volume in spec.volumes.iter_mut().flatten() {
-            if let Some(projected) = &mut volume.projected {
-                list(&mut projected.sources);
-                let sources = projected.sources.iter_mut().flatten();
-                for source in sources {
-                    if let Some(map) = &mut source.config_map {
-                        list(&mut map.items);
-                    }
-                    if let Some(api) = &mut source.downward_api {
-                        list(&mut api.items);
-                    }
-                }
-            }
-        }
-    }
-    if let Some(status) = &mut pod.status {
-        list(&mut status.conditions);
-        list(&mut status.container_statuses);
-        list(&mut status.pod_ips);
-        list(&mut status.host_ips);
     }
 }
 

@@ -69,7 +69,7 @@ impl Agent {
     /// Asks for the caches that it needs; nothing is written before [`Agent::run`].
     pub fn new(runtime: &Runtime, options: Options) -> Self {
         let view = Caches {
-            pods: runtime.caches().of::<Pod>(),
+            pods: runtime.caches().whole::<Pod>(),
             nodes: runtime.caches().of::<Node>(),
             claims: runtime.caches().of::<PersistentVolumeClaim>(),
             volumes: runtime.caches().of::<PersistentVolume>(),

@@ -15,7 +15,7 @@ fn a_binding_names_pod_incarnation_and_node() {
     let Verb::Create(body) = &action.verb else {
         panic!("a binding is created")
     };
-    let body: Value = serde_json::from_slice(&body.to_json().unwrap()).unwrap();
+    let body: Value = serde_json::from_str(body.json()).unwrap();
     assert_eq!(
         body["metadata"],
         json!({ "name": "web", "namespace": "ns", "uid": "u-web" })

@@ -67,7 +67,7 @@ fn apply(plan: &Plan, slices: &[EndpointSlice]) -> Vec<EndpointSlice> {
     for action in plan.actions() {
         match &action.verb {
             Verb::Create(object) | Verb::Replace(object) => {
-                let slice = object.downcast::<EndpointSlice>().unwrap().clone();
+                let slice = object.read::<EndpointSlice>().unwrap();
                 after.insert(name(&slice), slice);
             }
             Verb::Delete { .. } => _ = after.remove(&action.on.name),
@@ -342,8 +342,9 @@ fn an_update_carries_the_version_that_was_seen() {
         let Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
             panic!("{plan}");
         };
-        assert_eq!(object.meta().resource_version.as_deref(), Some("41"));
-        assert_eq!(object.meta().uid.as_deref(), Some("s-1"));
+        let slice = object.read::<EndpointSlice>().unwrap();
+        assert_eq!(slice.metadata.resource_version.as_deref(), Some("41"));
+        assert_eq!(slice.metadata.uid.as_deref(), Some("s-1"));
     }
 }
 

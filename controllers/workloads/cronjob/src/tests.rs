@@ -110,7 +110,7 @@ fn done(world: &World) -> Vec<String> {
 
 fn status_of(world: &World, outcome: &Outcome) -> Option<Value> {
     let object = CronJobController::status(world, outcome)?;
-    Some(serde_json::to_value(&object.downcast::<CronJob>()?.status).unwrap())
+    Some(serde_json::to_value(&object.read::<CronJob>()?.status).unwrap())
 }
 
 const NOON: &str = "create job/bell-29454480";
@@ -123,7 +123,7 @@ fn the_job_of_a_time_says_for_which_time_it_is() {
     let Verb::Create(object) = &action.verb else {
         panic!("{plan}");
     };
-    let job = serde_json::to_value(object.downcast::<Job>().unwrap()).unwrap();
+    let job = serde_json::to_value(object.read::<Job>().unwrap()).unwrap();
     assert_eq!(
         job,
         json!({

@@ -103,7 +103,7 @@ fn with_status(mut world: World, status: Value) -> World {
 
 fn new_status(world: &World) -> Option<PodDisruptionBudgetStatus> {
     let object = DisruptionController::status(world, &Outcome::default())?;
-    object.downcast::<PodDisruptionBudget>()?.status.clone()
+    object.read::<PodDisruptionBudget>()?.status.clone()
 }
 
 /// `allowed: healthy of expected, desired; reason`

@@ -119,8 +119,9 @@ impl Controller for JobController {
     }
 
     fn status_notes(world: &World, status: &Object) -> Vec<Note> {
-        let job = status.downcast::<Job>();
-        job.map(|job| status::notes(world, job)).unwrap_or_default()
+        let job = status.read::<Job>();
+        job.map(|job| status::notes(world, &job))
+            .unwrap_or_default()
     }
 
     /// Pods outlive their Job until its controller has let them go

@@ -205,7 +205,7 @@ fn word(action: &Action) -> String {
     let name = &action.on.name;
     match &action.verb {
         Verb::Create(object) => {
-            let pod = object.downcast::<Pod>().unwrap();
+            let pod = object.read::<Pod>().unwrap();
             let index = objects::meta::annotation(&pod.metadata, crate::COMPLETION_INDEX);
             index.map_or_else(|| "create".to_owned(), |index| format!("create {index}"))
         }

@@ -260,7 +260,7 @@ fn it_looks_again_when_the_next_pod_becomes_available() {
 
 fn status_of(world: &World<ReplicaSet>, outcome: &Outcome) -> Option<Value> {
     let object = ReplicaSetController::status(world, outcome)?;
-    let set = object.downcast::<ReplicaSet>()?;
+    let set = object.read::<ReplicaSet>()?;
     Some(serde_json::to_value(&set.status).unwrap())
 }
 

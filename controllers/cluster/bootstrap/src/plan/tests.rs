@@ -48,7 +48,7 @@ fn keys(world: &SignerWorld) -> Option<String> {
     let Verb::Replace(object) = &plan.actions().next()?.verb else {
         return None;
     };
-    let data = object.downcast::<ConfigMap>()?.data.clone()?;
+    let data = object.read::<ConfigMap>()?.data?;
     Some(data.into_keys().collect::<Vec<_>>().join(" "))
 }
 

@@ -88,7 +88,7 @@ fn who_may_is_approved_and_who_may_not_is_asked_again() {
     let Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
         unreachable!("it is a replacement");
     };
-    let csr: &CertificateSigningRequest = object.downcast().unwrap();
+    let csr = &object.read::<CertificateSigningRequest>().unwrap();
     let condition = &csr.status.as_ref().unwrap().conditions.as_ref().unwrap()[0];
     assert_eq!(
         (condition.type_.as_str(), condition.reason.as_deref()),

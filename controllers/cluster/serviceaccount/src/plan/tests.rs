@@ -48,7 +48,7 @@ fn stored(edit: impl FnOnce(&mut ConfigMap)) -> Arc<ConfigMap> {
     let Verb::Create(object) = &action.verb else {
         panic!("it is a creation");
     };
-    let mut map = object.downcast::<ConfigMap>().unwrap().clone();
+    let mut map = object.read::<ConfigMap>().unwrap();
     map.metadata.uid = Some("u1".into());
     map.metadata.resource_version = Some("7".into());
     edit(&mut map);
@@ -128,7 +128,7 @@ fn a_repair_keeps_what_else_is_there_and_the_version() {
     let Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
         panic!("it is a replacement");
     };
-    let new = object.downcast::<ConfigMap>().unwrap();
+    let new = object.read::<ConfigMap>().unwrap();
     assert_eq!(new.data.as_ref().unwrap()["ca.crt"], "PEM");
     assert_eq!(meta::label(&new.metadata, "team"), Some("red"));
     assert_eq!(new.metadata.resource_version.as_deref(), Some("7"));

@@ -21,7 +21,7 @@ fn sighting(message: &str) -> Sighting {
 fn message(action: &Action) -> String {
     match &action.verb {
         Verb::Create(event) => {
-            let event = event.downcast::<Event>().and_then(|e| e.message.clone());
+            let event = event.read::<Event>().and_then(|e| e.message.clone());
             event.unwrap_or_default()
         }
         Verb::Patch(_, body) => format!("×{}", body["count"]),

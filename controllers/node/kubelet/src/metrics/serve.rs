@@ -48,7 +48,7 @@ impl Server {
             runtime: runtime.clone(),
             profiles: Arc::new(profiles),
             nodes: runtime.caches().of::<Node>(),
-            pods: runtime.caches().of::<Pod>(),
+            pods: runtime.caches().whole::<Pod>(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{at, pod};
+use k8s_openapi::api::coordination::v1::Lease;
 use plan::{Done, Failure, Reference, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -79,8 +80,7 @@ impl Server {
             let known = self.leases.get(&name).copied();
             let refused = match (objects, &action.verb) {
                 (Some(objects), Verb::Create(object)) => {
-                    let mut object: Value =
-                        serde_json::from_slice(&object.to_json().unwrap()).unwrap();
+                    let mut object: Value = serde_json::from_str(object.json()).unwrap();
                     object["metadata"]["uid"] = json!(format!("uid-{name}"));
                     object["metadata"]["creationTimestamp"] = json!(crate::testing::rfc(0));
                     object["spec"]["taints"] =
@@ -100,7 +100,8 @@ impl Server {
                 (None, Verb::Create(_)) if known.is_some() => Some(Cause::AlreadyExists),
                 (None, Verb::Patch(..)) if known.is_none() => Some(Cause::NotFound),
                 (None, Verb::Replace(lease)) => {
-                    let version = lease.meta().resource_version.clone();
+                    let lease = lease.read::<Lease>().unwrap();
+                    let version = lease.metadata.resource_version;
                     let fits = version == known.map(|v| v.to_string());
                     (!fits).then_some(Cause::Conflict)
                 }

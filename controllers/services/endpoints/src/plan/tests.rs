@@ -78,7 +78,7 @@ fn settled(service: &Service, pods: &[Pod], endpoints: Option<&Endpoints>) -> En
     let (Verb::Create(object) | Verb::Replace(object)) = &action.verb else {
         panic!("{plan}");
     };
-    let mut new = object.downcast::<Endpoints>().unwrap().clone();
+    let mut new = object.read::<Endpoints>().unwrap();
     new.metadata.uid = Some("e1".into());
     new.metadata.resource_version = Some("7".into());
     let again = plan_for(service, pods, Some(&new));

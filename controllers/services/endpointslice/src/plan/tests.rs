@@ -133,14 +133,14 @@ impl Town {
             match &action.verb {
                 Verb::Create(object) => {
                     assert!(!self.slices.iter().any(named), "{} twice", action.on);
-                    let mut slice = object.downcast::<EndpointSlice>().unwrap().clone();
+                    let mut slice = object.read::<EndpointSlice>().unwrap();
                     slice.metadata.uid = Some(format!("u-{}", action.on.name));
                     slice.metadata.resource_version = Some("1".into());
                     self.slices.push(slice);
                 }
                 Verb::Replace(object) => {
                     let slot = self.slices.iter_mut().find(|slice| named(slice)).unwrap();
-                    let new = object.downcast::<EndpointSlice>().unwrap();
+                    let new = object.read::<EndpointSlice>().unwrap();
                     assert_eq!(new.metadata.uid, slot.metadata.uid);
                     assert!(new.metadata.resource_version.is_some());
                     assert_eq!(new.address_type, slot.address_type, "it is immutable");
@@ -693,7 +693,7 @@ proptest! {
         prop_assert_eq!(town.plan().to_string(), turned.plan().to_string());
         let steps = |plan: &Plan| {
             let objects = plan.actions().filter_map(|action| match &action.verb {
-                Verb::Create(object) | Verb::Replace(object) => object.downcast::<EndpointSlice>().cloned(),
+                Verb::Create(object) | Verb::Replace(object) => object.read::<EndpointSlice>(),
                 _ => None,
             });
             objects.collect::<Vec<_>>()

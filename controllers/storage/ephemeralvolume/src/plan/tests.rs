@@ -53,10 +53,10 @@ fn a_claim_is_as_the_template_says_and_the_pods() {
     let Verb::Create(object) = &action.verb else {
         return;
     };
-    let claim = object.downcast::<PersistentVolumeClaim>().unwrap();
+    let claim = object.read::<PersistentVolumeClaim>().unwrap();
     assert_eq!(claim.metadata.labels.as_ref().unwrap()["app"], "web");
     assert_eq!(claim.metadata.annotations.as_ref().unwrap()["note"], "x");
-    assert_eq!(objects::volume::request(claim).to_string(), "1Gi");
+    assert_eq!(objects::volume::request(&claim).to_string(), "1Gi");
     assert!(objects::meta::is_controlled_by(&claim.metadata, "u-web"));
     assert_eq!(
         action.on_failure.as_ref().unwrap().message,

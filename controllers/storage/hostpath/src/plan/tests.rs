@@ -44,7 +44,7 @@ fn made(world: &World) -> PersistentVolume {
     let plan = plan(world);
     let action = plan.actions().next().unwrap();
     match &action.verb {
-        Verb::Create(object) => object.downcast::<PersistentVolume>().unwrap().clone(),
+        Verb::Create(object) => object.read::<PersistentVolume>().unwrap(),
         _ => PersistentVolume::default(),
     }
 }

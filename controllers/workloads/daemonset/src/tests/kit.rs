@@ -165,8 +165,8 @@ pub(super) fn planned(world: &World) -> Vec<String> {
                     _ => action.to_string(),
                 };
             };
-            match object.downcast::<Pod>() {
-                Some(pod) => format!("create pod on {}", crate::place::target(pod).unwrap()),
+            match object.read::<Pod>() {
+                Some(pod) => format!("create pod on {}", crate::place::target(&pod).unwrap()),
                 None => "create revision".to_owned(),
             }
         })

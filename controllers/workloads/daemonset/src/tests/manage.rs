@@ -18,7 +18,7 @@ fn decide(
 fn created(world: &World) -> Vec<Pod> {
     let plan = plan(world);
     let pods = plan.actions().filter_map(|action| match &action.verb {
-        Verb::Create(object) => object.downcast::<Pod>().cloned(),
+        Verb::Create(object) => object.read::<Pod>(),
         _ => None,
     });
     pods.collect()

@@ -366,7 +366,7 @@ fn a_rollback_sets_the_template_back() {
         let Verb::Replace(object) = &action.verb else {
             panic!("{action}")
         };
-        let next = object.downcast::<Deployment>().unwrap().clone();
+        let next = object.read::<Deployment>().unwrap();
         assert_eq!(meta::annotation(&next.metadata, ROLLBACK_TO), None);
         (action.note.unwrap(), next)
     };

@@ -345,7 +345,7 @@ impl Case {
     /// The Deployment with its next status, if there is one.
     pub(crate) fn status_after(&self, outcome: &Outcome) -> Option<Deployment> {
         let object = status(&self.world(), outcome)?;
-        Some(object.downcast::<Deployment>().unwrap().clone())
+        Some(object.read::<Deployment>().unwrap())
     }
 
     /// The next status, or the one that it has.
@@ -365,7 +365,7 @@ pub(crate) fn tell(action: &Action) -> String {
     match (&action.verb, size) {
         (Verb::Create(_), Some((_, size))) => format!("create {size}"),
         (Verb::Create(object), None) => {
-            let rs = object.downcast::<ReplicaSet>().unwrap();
+            let rs = object.read::<ReplicaSet>().unwrap();
             format!("create {}", rs.spec.as_ref().unwrap().replicas.unwrap())
         }
         (_, Some((_, size))) => format!("{name} {size}"),
@@ -376,7 +376,7 @@ pub(crate) fn tell(action: &Action) -> String {
 /// The ReplicaSet that an action writes.
 pub(crate) fn written(action: &Action) -> ReplicaSet {
     match &action.verb {
-        Verb::Create(object) | Verb::Replace(object) => object.downcast().cloned().unwrap(),
+        Verb::Create(object) | Verb::Replace(object) => object.read().unwrap(),
         Verb::Patch(..) | Verb::Delete { .. } => panic!("{action} has no object"),
     }
 }

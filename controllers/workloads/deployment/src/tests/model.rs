@@ -215,7 +215,7 @@ impl Model {
         if let Some(object) = status(&world, &outcome)
             && random.below(failures) != 1
         {
-            let next = object.downcast::<Deployment>().unwrap();
+            let next = object.read::<Deployment>().unwrap();
             self.case.deployment.status.clone_from(&next.status);
             self.case
                 .deployment
@@ -260,7 +260,7 @@ impl Model {
         match &action.verb {
             Verb::Create(object) => {
                 assert!(at(sets).is_none(), "{action} exists");
-                let mut rs: ReplicaSet = object.downcast().cloned().unwrap();
+                let mut rs: ReplicaSet = object.read().unwrap();
                 rs.metadata.uid = Some(format!("uid-{}", self.version));
                 rs.metadata.resource_version = version;
                 rs.metadata.generation = Some(1);
@@ -269,7 +269,7 @@ impl Model {
             }
             Verb::Replace(object) => {
                 let held = at(sets).map(|i| &mut sets[i]).unwrap();
-                let mut rs: ReplicaSet = object.downcast().cloned().unwrap();
+                let mut rs: ReplicaSet = object.read().unwrap();
                 assert_eq!(rs.metadata.resource_version, held.metadata.resource_version);
                 rs.metadata.resource_version = version;
                 if rs.spec != held.spec {

@@ -93,7 +93,7 @@ fn pods_carry_what_a_job_gives_them() {
     let Verb::Create(object) = &action.verb else {
         unreachable!("{action}");
     };
-    let pod = serde_json::to_value(object.downcast::<Pod>().unwrap()).unwrap();
+    let pod = serde_json::to_value(object.read::<Pod>().unwrap()).unwrap();
     let index = "batch.kubernetes.io/job-completion-index";
     assert_eq!(
         pod["metadata"]["annotations"],

@@ -47,7 +47,7 @@ fn world(set: Arc<ReplicationController>, pods: Vec<Arc<Pod>>) -> World<Replicat
 
 fn status_of(world: &World<ReplicationController>, outcome: &Outcome) -> Option<Value> {
     let object = ReplicationManager::status(world, outcome)?;
-    let set = object.downcast::<ReplicationController>()?;
+    let set = object.read::<ReplicationController>()?;
     Some(serde_json::to_value(&set.status).unwrap())
 }
 
@@ -58,12 +58,13 @@ fn pods_say_that_a_replication_controller_made_them() {
     let ::plan::Verb::Create(pod) = &create.verb else {
         panic!("{plan}");
     };
-    let owner = &pod.meta().owner_references.as_ref().unwrap()[0];
+    let pod = pod.read::<Pod>().unwrap();
+    let owner = &pod.metadata.owner_references.as_ref().unwrap()[0];
     assert_eq!(
         (owner.api_version.as_str(), owner.kind.as_str()),
         ("v1", "ReplicationController")
     );
-    assert_eq!(pod.meta().generate_name.as_deref(), Some("hearth-"));
+    assert_eq!(pod.metadata.generate_name.as_deref(), Some("hearth-"));
     assert_eq!(create.note.as_ref().unwrap().about.kind.kind, owner.kind);
 }
 

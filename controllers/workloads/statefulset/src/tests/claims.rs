@@ -80,7 +80,7 @@ fn a_claim_is_made_from_its_template_and_mounted_in_the_place_of_a_volume_of_its
         .collect();
     let claim = objects
         .iter()
-        .find_map(|o| o.downcast::<PersistentVolumeClaim>());
+        .find_map(|o| o.read::<PersistentVolumeClaim>());
     let claim = serde_json::to_value(claim.unwrap()).unwrap();
     assert_eq!(
         claim["metadata"],
@@ -91,7 +91,7 @@ fn a_claim_is_made_from_its_template_and_mounted_in_the_place_of_a_volume_of_its
     );
     assert_eq!(claim["spec"]["accessModes"], json!(["ReadWriteOnce"]));
     assert_eq!(claim.get("status"), None);
-    let pod = objects.iter().find_map(|o| o.downcast::<Pod>()).unwrap();
+    let pod = objects.iter().find_map(|o| o.read::<Pod>()).unwrap();
     assert_eq!(
         serde_json::to_value(&pod.spec.as_ref().unwrap().volumes).unwrap(),
         json!([

@@ -198,7 +198,7 @@ impl Case {
     pub(crate) fn created(&self) -> Vec<(String, String)> {
         let plan = self.plan();
         let pods = plan.actions().filter_map(|action| match &action.verb {
-            ::plan::Verb::Create(object) => object.downcast::<Pod>().cloned(),
+            ::plan::Verb::Create(object) => object.read::<Pod>(),
             _ => None,
         });
         pods.map(|pod| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 fn created(case: &Case) -> Option<ControllerRevision> {
     let plan = case.plan();
     plan.actions().find_map(|action| match &action.verb {
-        ::plan::Verb::Create(object) => object.downcast::<ControllerRevision>().cloned(),
+        ::plan::Verb::Create(object) => object.read::<ControllerRevision>(),
         _ => None,
     })
 }

@@ -45,7 +45,7 @@ fn written(plan: &Plan) -> Option<String> {
     let Verb::Replace(object) = &plan.actions().next()?.verb else {
         return None;
     };
-    let secret: &Secret = object.downcast()?;
+    let secret = object.read::<Secret>()?;
     let data = secret.data.iter().flatten();
     let data = data.map(|(key, value)| format!("{key}={}", String::from_utf8_lossy(&value.0)));
     let annotations = secret.metadata.annotations.iter().flatten();
@@ -157,7 +157,7 @@ fn an_account_forgets_a_secret_that_is_gone() {
     let Verb::Replace(object) = &plan.actions().next().unwrap().verb else {
         unreachable!("it is a replacement");
     };
-    let account_: &ServiceAccount = object.downcast().unwrap();
+    let account_ = object.read::<ServiceAccount>().unwrap();
     assert_eq!(account_.secrets, account(&["other"]).secrets);
     assert!(forget(&account(&["other"]), "till-token").is_empty());
 }
