@@ -102,20 +102,28 @@ impl Action {
         }
     }
 
-    /// Put `object` in the place of the version whose resourceVersion it carries.
+    /// Put `object` in the place of the version whose resourceVersion it carries. Pods cannot be put, only patched:
+    /// caches hold a part of each.
+    ///
+    /// ```compile_fail
+    /// plan::Action::replace(k8s_openapi::api::core::v1::Pod::default());
+    /// ```
     pub fn replace<K>(object: K) -> Self
     where
         K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
+        const { assert!(!is_pod::<K>(), "caches hold a part of each pod: patch it") };
         let on = Reference::from_meta(Kind::of::<K>(), object.metadata());
         Self::new(on, Verb::Replace(Object::new(object)))
     }
 
-    /// Put the status of `object` in the place of the version whose resourceVersion it carries.
+    /// Put the status of `object` in the place of the version whose resourceVersion it carries. Pods cannot be put,
+    /// only patched: caches hold a part of each.
     pub fn replace_status<K>(object: K) -> Self
     where
         K: Resource + Metadata<Ty = ObjectMeta> + Serialize,
     {
+        const { assert!(!is_pod::<K>(), "caches hold a part of each pod: patch it") };
         let on = Reference::from_meta(Kind::of::<K>(), object.metadata());
         Self::put_status_of(on, Object::new(object))
     }
@@ -256,4 +264,8 @@ impl Action {
             why: "",
         }
     }
+}
+
+const fn is_pod<K: Resource>() -> bool {
+    matches!(K::GROUP.as_bytes(), b"") && matches!(K::KIND.as_bytes(), b"Pod")
 }
