@@ -206,20 +206,12 @@ pub(crate) const SETS: &[Set] = &[
                 HTTP,
             ),
             (
-                "[sig-apps] ReplicaSet should surface a failure condition on a common issue like exceeded quota",
-                "needs the resource quota controller",
-            ),
-            (
                 "[sig-apps] ReplicationController should serve a basic image on each replica with a public image [Conformance]",
                 HTTP,
             ),
             (
                 "[sig-apps] ReplicationController should serve a basic image on each replica with a private image",
                 HTTP,
-            ),
-            (
-                "[sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]",
-                "needs the resource quota controller",
             ),
             (
                 "[sig-apps] CronJob should not emit unexpected warnings",
@@ -261,6 +253,29 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-api-machinery] Garbage collector should orphan pods created by rc if deleteOptions.OrphanDependents is nil",
             "[sig-api-machinery] Garbage collector should support cascading deletion of custom resources",
             "[sig-api-machinery] Garbage collector should support orphan deletion of custom resources",
+        ],
+        left_out: &[],
+    },
+    Set {
+        name: "quotas",
+        tests: &[
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and ensure its status is promptly calculated. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a service. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a secret. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a pod. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a configMap. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a replication controller. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a replica set. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should verify ResourceQuota with terminating scopes. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should verify ResourceQuota with best effort scope. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should be able to update and delete ResourceQuota. [Conformance]",
+            "[sig-api-machinery] ResourceQuota should manage the lifecycle of a ResourceQuota [Conformance]",
+            "[sig-api-machinery] ResourceQuota should apply changes to a resourcequota status [Conformance]",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a persistent volume claim",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a persistent volume claim with a storage class",
+            "[sig-api-machinery] ResourceQuota should create a ResourceQuota and capture the life of a custom resource.",
+            "[sig-apps] ReplicaSet should surface a failure condition on a common issue like exceeded quota",
+            "[sig-apps] ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]",
         ],
         left_out: &[],
     },
@@ -444,7 +459,7 @@ mod tests {
     fn an_unknown_set_is_told_with_those_that_are_known() {
         assert_eq!(
             find("app").err().as_deref(),
-            Some("there is no set app; there are apps, garbage, services, pods")
+            Some("there is no set app; there are apps, garbage, quotas, services, pods")
         );
         assert!(find("apps").is_ok());
     }
