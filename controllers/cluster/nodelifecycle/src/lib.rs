@@ -62,6 +62,7 @@ pub struct NodeLifecycleController {
     reads: Reads,
     contact: Contact,
     book: Arc<Mutex<Book>>,
+    metrics: Metrics,
 }
 
 /// What it looks at when it decides about one node.
@@ -87,11 +88,11 @@ impl NodeLifecycleController {
     pub fn new(runtime: &Runtime) -> Self {
         let book = Arc::new(Mutex::new(Book::default()));
         let metrics = runtime.metrics().register(Metrics::register);
-        let (nodes, clock) = (book.clone(), runtime.clock());
+        let (nodes, clock, zones) = (book.clone(), runtime.clock(), metrics.clone());
         let listener = move |change: &runtime::Change<Node>| {
             let mut book = locked(&nodes);
             book.node(change.old.as_deref(), change.new.as_deref(), clock.now());
-            metrics.zones(book.zones());
+            zones.zones(book.zones());
         };
         runtime.caches().of::<Node>().listen(Box::new(listener));
         let (leases, clock) = (book.clone(), runtime.clock());
@@ -107,6 +108,7 @@ impl NodeLifecycleController {
             reads: runtime.reads(),
             contact: runtime.contact(),
             book,
+            metrics,
         }
     }
 
@@ -165,6 +167,9 @@ impl Controller for NodeLifecycleController {
         }
         if world.wants_taint() {
             world.may_taint = locked(&self.book).claim(&node, now);
+            if world.may_taint {
+                self.metrics.evicted(zone_of(&node));
+            }
         }
         if is_unknown(&node) && (world.silent || !world.health.signs) {
             world.pods = caches.of::<Pod>().indexed(BY_NODE, &name);

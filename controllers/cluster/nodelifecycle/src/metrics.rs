@@ -2,6 +2,7 @@
 
 use crate::zones::Zones;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -13,11 +14,13 @@ struct Zone {
 
 type Gauges = Family<Zone, Gauge>;
 
-/// The metrics of the controller.
+/// The metrics of the controller. Clones count into the same.
+#[derive(Clone)]
 pub(crate) struct Metrics {
     health: Gauges,
     size: Gauges,
     unhealthy: Gauges,
+    evictions: Family<Zone, Counter>,
 }
 
 impl Metrics {
@@ -27,14 +30,22 @@ impl Metrics {
             registry.register(format!("node_collector_{name}"), help, family.clone());
             family
         };
-        Self {
+        let metrics = Self {
+            evictions: Family::default(),
             health: family("zone_health", "Percentage of healthy nodes per zone"),
             size: family("zone_size", "Number of registered nodes per zone"),
             unhealthy: family(
                 "unhealthy_nodes_in_zone",
                 "Number of not ready nodes per zone",
             ),
-        }
+        };
+        let help = "Number of node evictions since the controller started";
+        registry.register("node_collector_evictions", help, metrics.evictions.clone());
+        metrics
+    }
+
+    pub(crate) fn evicted(&self, zone: String) {
+        self.evictions.get_or_create(&Zone { zone }).inc();
     }
 
     pub(crate) fn zones(&self, zones: &Zones) {
