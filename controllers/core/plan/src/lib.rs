@@ -3,7 +3,8 @@
 //! Every loop of Corten is *observe → plan → execute → status*. This crate holds what passes between
 //! the second and the third: a [`Plan`] is ordered [`Step`]s of [`Action`]s, an action is one write with
 //! its preconditions and the [`Note`] (event) that goes with it, and the [`Outcome`] is what became of
-//! them. A plan prints one line an action; that text is what tests compare, what debug logs show and
+//! them. What is counted is data too: a [`Metric`] describes it, and a [`Turn`] that has ended gives [`Sample`]s.
+//! A plan prints one line an action; that text is what tests compare, what debug logs show and
 //! what `/debug/plans` serves.
 //!
 //! What is deliberately absent: async, the clock, randomness, a client. Nothing here can wait or fail.
@@ -14,16 +15,20 @@ mod action;
 mod claim;
 mod display;
 mod kind;
+mod metric;
 mod note;
 mod object;
 mod outcome;
+mod turn;
 
 pub use action::{Action, Confirm, PatchType, Propagation, Verb};
 pub use claim::Claim;
 pub use kind::{Kind, Reference};
+pub use metric::{Buckets, Measure, Metric, Sample, Stability, exponential};
 pub use note::{Note, NoteType, OnFailure};
 pub use object::Object;
 pub use outcome::{Cause, Done, Failure, Outcome};
+pub use turn::Turn;
 
 use std::time::Duration;
 

@@ -91,3 +91,23 @@ fn deleting_what_is_gone_is_no_failure_but_patching_into_the_void_of_a_create_is
         assert_eq!(outcome.failure().is_some(), told, "{verb} {cause:?}");
     }
 }
+
+#[test]
+fn a_sample_prints_as_it_is_shown() {
+    use crate::{Metric, Stability, exponential};
+    static MADE: Metric = Metric::counter("made_total", Stability::Beta, &["by", "result"], "");
+    static TOOK: Metric = Metric::histogram(
+        "took_seconds",
+        Stability::Beta,
+        &[],
+        exponential(1.0, 5.0, 3),
+        "",
+    );
+    let sample = MADE.at(["job", "failed"], 2.0);
+    assert_eq!(
+        sample.to_string(),
+        r#"made_total{by="job",result="failed"} 2"#
+    );
+    assert_eq!(TOOK.of(0.5).to_string(), "took_seconds 0.5");
+    assert_eq!(exponential(1.0, 5.0, 3).bounds(), [1.0, 5.0, 25.0]);
+}

@@ -1,11 +1,12 @@
 //! The contract that every controller fills in.
 
 use crate::caches::{Cache, Caches, Change, Key};
+use crate::metrics::Metrics;
 use crate::queue::{Backoff, Queue};
 use crate::watched::Watched;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use plan::{Note, Object, Outcome, Plan};
+use plan::{Metric, Note, Object, Outcome, Plan, Sample, Turn};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,11 @@ pub trait Controller: Send + Sync + Sized + 'static {
     const BACKOFF: Backoff = Backoff::DEFAULT;
     /// After a status write, further changes of the same object's status are gathered for this long.
     const STATUS_WINDOW: Duration = Duration::from_millis(100);
+    /// What it counts, by upstream's names.
+    const METRICS: &'static [&'static Metric] = &[];
+    /// Counts the turns that were put off because the caches did not show our own last write yet; its labels are
+    /// the group and the resource of that.
+    const STALE: Option<&'static Metric> = None;
 
     /// The kind that it reconciles.
     type Object: Watched;
@@ -74,6 +80,13 @@ pub trait Controller: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
+    /// What a turn adds to the metrics. What it says of a gauge holds until its next turn, or until the object is
+    /// gone. Pure.
+    fn measure(world: &Self::World, turn: &Turn<'_>) -> Vec<Sample> {
+        let _ = (world, turn);
+        Vec::new()
+    }
+
     /// What to do for an object that is no longer there. Pure over the caches.
     fn gone(&self, caches: &Caches, key: &Key) -> Plan {
         let _ = (caches, key);
@@ -94,12 +107,18 @@ pub struct Moment {
 pub struct Watches<'a> {
     pub(crate) caches: &'a Caches,
     pub(crate) queue: Queue,
+    pub(crate) metrics: Metrics,
 }
 
 impl Watches<'_> {
     /// The queue, for whatever else wakes objects.
     pub fn queue(&self) -> Queue {
         self.queue.clone()
+    }
+
+    /// The metrics, for what is counted at each change and not at each turn.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// Makes sure that `K` is watched, without being woken by it.

@@ -10,7 +10,7 @@ use ahash::AHashMap;
 use futures::FutureExt;
 use k8s_openapi::{Metadata, Resource};
 use objects::meta;
-use plan::{Action, Cause, Object, Outcome};
+use plan::{Action, Cause, Kind, Measure, Object, Outcome, Sample, Turn};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +22,17 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// longer it takes.
 const HELD: Duration = Duration::from_millis(5);
 const HELD_MAX: Duration = Duration::from_secs(1);
+
+/// What became of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// It was written.
+    Now,
+    /// There was none, it is written later with others, or nobody needs it any more.
+    Settled,
+    /// It has to be tried again.
+    Failed,
+}
 
 /// A controller at work.
 pub(crate) struct Loop<C: Controller> {
@@ -35,15 +46,21 @@ pub(crate) struct Loop<C: Controller> {
     written: Mutex<AHashMap<Key, Instant>>,
     /// Since when an object's caches are behind.
     held: Mutex<AHashMap<Key, Instant>>,
+    /// What objects say of gauges, where they do.
+    shares: Mutex<AHashMap<Key, Vec<Sample>>>,
 }
 
 impl<C: Controller> Loop<C> {
     /// Declares what it watches; nothing runs yet.
     pub(crate) fn new(controller: C, process: &Arc<Process>, caches: &Caches) -> Arc<Self> {
         let queue = Queue::new(C::BACKOFF, process.metrics().queue(C::QUEUE));
+        let metrics = process.metrics().clone();
+        metrics.declare(C::METRICS);
+        metrics.declare(C::STALE.as_slice());
         let watches = Watches {
             caches,
             queue: queue.clone(),
+            metrics,
         };
         watches.on::<C::Object>(|change, queue, _| {
             let mut states = change.old.iter().chain(&change.new);
@@ -62,6 +79,7 @@ impl<C: Controller> Loop<C> {
             ledger: Ledger::default(),
             written: Mutex::default(),
             held: Mutex::default(),
+            shares: Mutex::default(),
         })
     }
 
@@ -97,12 +115,13 @@ impl<C: Controller> Loop<C> {
 
     /// observe → plan → execute → status
     async fn turn(&self, key: &Key) {
+        let begun = Instant::now();
         let Some(object) = self.caches.of::<C::Object>().find(key) else {
             return self.gone(key).await;
         };
         let uid = meta::uid(object.metadata()).to_owned();
-        if !self.ledger.is_settled(&self.caches, key, &uid) {
-            return self.hold(key);
+        if let Some(kind) = self.ledger.unseen(&self.caches, key, &uid) {
+            return self.hold(key, kind);
         }
         self.held().remove(key);
 
@@ -119,15 +138,25 @@ impl<C: Controller> Loop<C> {
             self.report(key, moment, &plan, &outcome);
         }
         let status = C::status(&world, &outcome);
-        let written = match status {
+        let written = match &status {
             Some(status) => self.write_status(key, &uid, &world, status, &outcome).await,
-            None => true,
+            None => Written::Settled,
         };
+        let success = outcome.is_success() && written != Written::Failed;
+        let turn = Turn {
+            plan: &plan,
+            outcome: &outcome,
+            status: status.as_ref().filter(|_| written == Written::Now),
+            success,
+            took: begun.elapsed(),
+            ended: self.process.now(),
+        };
+        self.count(key, C::measure(&world, &turn));
 
         if let Some(delay) = plan.again_after {
             self.queue.add_after(key.clone(), delay);
         }
-        if outcome.is_success() && written {
+        if success {
             self.queue.forget(key);
             self.process.metrics().reconcile(C::NAME, "success");
         } else {
@@ -136,45 +165,45 @@ impl<C: Controller> Loop<C> {
         }
     }
 
-    /// Puts the status where it belongs, at once or with others. False when it has to be tried again.
+    /// Puts the status where it belongs, at once or with others.
     async fn write_status(
         &self,
         key: &Key,
         uid: &str,
         world: &C::World,
-        status: Object,
+        status: &Object,
         outcome: &Outcome,
-    ) -> bool {
+    ) -> Written {
         // The plan wrote the object itself: the status would meet a version that is no more.
-        let kind = plan::Kind::of::<C::Object>();
+        let kind = Kind::of::<C::Object>();
         let stale = outcome
             .done
             .iter()
             .any(|d| d.on.kind == kind && d.on.uid == uid);
         if stale {
             self.queue.add(key.clone());
-            return true;
+            return Written::Settled;
         }
         if let Some(wait) = self.window(key) {
             self.queue.add_after(key.clone(), wait);
-            return true;
+            return Written::Settled;
         }
         let marks = self.caches.marks();
         match self.executor.run(&Action::put_status(status.clone())).await {
             Ok(done) => {
-                for note in C::status_notes(world, &status) {
+                for note in C::status_notes(world, status) {
                     self.executor.note(&note);
                 }
                 self.written().insert(key.clone(), Instant::now());
                 self.enter(key, uid, &marks, done);
-                true
+                Written::Now
             }
-            Err(failure) if failure.is_benign() => true,
+            Err(failure) if failure.is_benign() => Written::Settled,
             Err(failure) => {
                 if failure.cause != Cause::Conflict {
                     tracing::warn!(controller = C::NAME, object = %key, error = failure.message, "status not written");
                 }
-                false
+                Written::Failed
             }
         }
     }
@@ -199,13 +228,34 @@ impl<C: Controller> Loop<C> {
     }
 
     /// The caches have not shown our last writes yet.
-    fn hold(&self, key: &Key) {
+    fn hold(&self, key: &Key, kind: Kind) {
+        if let Some(metric) = C::STALE {
+            let sample = metric.at([kind.group, kind.plural], 1.0);
+            self.process.metrics().record(&[sample]);
+        }
         let since = *self.held().entry(key.clone()).or_insert_with(Instant::now);
         let delay = (since.elapsed() / 4).clamp(HELD, HELD_MAX);
         self.queue.add_after(key.clone(), delay);
     }
 
+    /// What a turn measured: increments are added, shares take the place of those of the turn before.
+    fn count(&self, key: &Key, samples: Vec<Sample>) {
+        let is_share = |sample: &Sample| sample.metric.measure == Measure::Gauge;
+        let (new, increments): (Vec<_>, Vec<_>) = samples.into_iter().partition(is_share);
+        self.process.metrics().record(&increments);
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = match new.is_empty() {
+            true => shares.remove(key),
+            false => shares.insert(key.clone(), new.clone()),
+        };
+        drop(shares);
+        self.process
+            .metrics()
+            .exchange(old.as_deref().unwrap_or_default(), &new);
+    }
+
     async fn gone(&self, key: &Key) {
+        self.count(key, Vec::new());
         self.ledger.forget(key);
         self.held().remove(key);
         self.written().remove(key);

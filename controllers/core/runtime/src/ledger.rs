@@ -32,20 +32,18 @@ struct Write {
 pub(crate) type Marks = AHashMap<Kind, u64>;
 
 impl Ledger {
-    /// True when everything that was done for this object has been seen.
-    pub(crate) fn is_settled(&self, caches: &Caches, key: &Key, uid: &str) -> bool {
+    /// A kind of which something that was done for this object has not been seen yet.
+    pub(crate) fn unseen(&self, caches: &Caches, key: &Key, uid: &str) -> Option<Kind> {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = owed.get_mut(key) else {
-            return true;
-        };
+        let entry = owed.get_mut(key)?;
         if entry.uid == uid {
             entry.writes.retain(|write| !is_seen(caches, write));
-            if !entry.writes.is_empty() {
-                return false;
+            if let Some(write) = entry.writes.first() {
+                return Some(write.kind);
             }
         }
         owed.remove(key);
-        true
+        None
     }
 
     /// Writes down what was done for the object `key`.

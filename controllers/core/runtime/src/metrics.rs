@@ -4,12 +4,18 @@
 //! A [`Metrics`] is made once and handed down; there are no globals, so many processes can live in one
 //! test. prometheus-client appends `_total` to counters by itself.
 //!
+//! What a loop counts itself it describes as data, [`plan::Metric`], and measures as data, [`plan::Sample`]: see
+//! [`crate::Controller::measure`].
+//!
 //! Names and buckets: `component-base/metrics/prometheus/{workqueue,restclient,clientgo}`,
 //! `controller-manager/pkg/…/controllers`, and controller-runtime for `controller_runtime_*`.
 
+mod declared;
 mod process;
 
+use declared::Declared;
 use http::{Method, Request, Response};
+use plan::{Metric, Sample};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -76,6 +82,7 @@ pub struct Metrics(Arc<Inner>);
 
 struct Inner {
     registry: Mutex<Registry>,
+    declared: Declared,
     queues: Arc<Queues>,
     adds: Family<Name, Counter>,
     depth: Family<Name, Gauge>,
@@ -107,6 +114,7 @@ impl Metrics {
     pub fn new() -> Self {
         let inner = Inner {
             registry: Mutex::new(Registry::default()),
+            declared: Declared::default(),
             queues: Arc::default(),
             adds: Family::default(),
             depth: Family::default(),
@@ -138,6 +146,26 @@ impl Metrics {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         families(&mut registry)
+    }
+
+    /// Makes metrics known that are described as data. What has no labels is shown from now on.
+    pub fn declare(&self, metrics: &[&'static Metric]) {
+        self.0.declared.declare(metrics);
+    }
+
+    /// The metrics that have been declared, by name.
+    pub fn declared(&self) -> Vec<&'static Metric> {
+        self.0.declared.all()
+    }
+
+    /// Adds to counters and histograms; a gauge is set.
+    pub fn record(&self, samples: &[Sample]) {
+        self.0.declared.record(samples);
+    }
+
+    /// Takes away what an object had a share in (samples of gauges), and gives it other shares.
+    pub(crate) fn exchange(&self, old: &[Sample], new: &[Sample]) {
+        self.0.declared.exchange(old, new);
     }
 
     /// The metrics of the work queue `name`. Asking again gives the same.
@@ -278,6 +306,7 @@ impl Inner {
             "What this binary was made from",
             build,
         );
+        registry.register_collector(Box::new(self.declared.clone()));
         registry.register_collector(Box::new(self.queues.clone()));
         registry.register_collector(Box::new(process::ProcessCollector));
     }

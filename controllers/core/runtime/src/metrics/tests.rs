@@ -161,3 +161,81 @@ async fn the_layer_counts_answers_and_failures() {
         r#"rest_client_requests_total{code="<error>",host="",method="GET"} 1"#,
     );
 }
+
+mod declared {
+    use super::*;
+    use plan::Stability::{Alpha, Stable};
+    use plan::exponential;
+
+    static MADE: Metric = Metric::counter("made_total", Stable, &["by", "result"], "Things made");
+    static ODD: Metric = Metric::counter("changes", Alpha, &["operation"], "Changes");
+    static DELETED: Metric = Metric::counter("deleted_total", Alpha, &[], "Things deleted");
+    static WANTED: Metric = Metric::gauge("wanted", Alpha, &["place"], "Things wanted");
+    static PLACES: Metric = Metric::gauge("places", Alpha, &[], "Places");
+    static TOOK: Metric = Metric::histogram(
+        "took_seconds",
+        Stable,
+        &["by"],
+        exponential(0.5, 2.0, 3),
+        "Seconds that it took",
+    );
+
+    #[test]
+    fn what_is_declared_is_counted_under_its_name() {
+        let metrics = Metrics::new();
+        metrics.declare(&[&MADE, &ODD, &DELETED, &TOOK]);
+        metrics.declare(&[&MADE]);
+        metrics.record(&[
+            MADE.at(["job", "succeeded"], 2.0),
+            MADE.at(["job", "succeeded"], 1.0),
+            MADE.at(["job", "failed"], 0.0),
+            ODD.at(["create"], 1.0),
+            TOOK.at(["a \"b\""], 0.5),
+            TOOK.at(["a \"b\""], 7.0),
+        ]);
+        let text = metrics.encode();
+        for line in [
+            "# HELP made [STABLE] Things made.",
+            "# TYPE made counter",
+            r#"made_total{by="job",result="succeeded"} 3"#,
+            r#"made_total{by="job",result="failed"} 0"#,
+            "# TYPE changes unknown",
+            r#"changes{operation="create"} 1"#,
+            "# HELP deleted [ALPHA] Things deleted.",
+            "deleted_total 0",
+            "# TYPE took_seconds histogram",
+            r#"took_seconds_sum{by="a \"b\""} 7.5"#,
+            r#"took_seconds_count{by="a \"b\""} 2"#,
+            r#"took_seconds_bucket{le="0.5",by="a \"b\""} 1"#,
+            r#"took_seconds_bucket{le="2.0",by="a \"b\""} 1"#,
+            r#"took_seconds_bucket{le="+Inf",by="a \"b\""} 2"#,
+        ] {
+            has(&text, line);
+        }
+        assert_eq!(text.matches("took_seconds_bucket").count(), 4);
+        assert_eq!(text.matches("# TYPE made ").count(), 1);
+    }
+
+    #[test]
+    fn a_gauge_is_the_sum_of_what_objects_say_and_goes_with_the_last() {
+        let metrics = Metrics::new();
+        metrics.declare(&[&WANTED, &PLACES]);
+        let one = [WANTED.at(["here"], 3.0), PLACES.of(1.0)];
+        let two = [WANTED.at(["here"], 0.5), WANTED.at(["there"], 0.0)];
+        metrics.exchange(&[], &one);
+        metrics.exchange(&[], &two);
+        let text = metrics.encode();
+        has(&text, r#"wanted{place="here"} 3.5"#);
+        has(&text, r#"wanted{place="there"} 0"#);
+        has(&text, "places 1");
+        metrics.exchange(&one, &[WANTED.at(["there"], 4.0)]);
+        metrics.exchange(&two, &[]);
+        let text = metrics.encode();
+        assert!(
+            !text.contains("here\"} 3") && !text.contains(r#""here""#),
+            "{text}"
+        );
+        has(&text, r#"wanted{place="there"} 4"#);
+        has(&text, "places 0");
+    }
+}
