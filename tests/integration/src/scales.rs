@@ -95,7 +95,7 @@ async fn looms(ns: &Namespace, group: &str) -> Result<()> {
             "torn",
             json!({ "replicas": 2 }),
             json!({ "replicas": 2, "selector": "a in (" }),
-            "InvalidSelector",
+            "FailedGetScale",
         ),
         (
             "blank",

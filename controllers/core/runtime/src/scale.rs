@@ -7,6 +7,7 @@ use crate::send;
 use ahash::AHashMap;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
+use objects::Selector;
 use plan::{Cause, Kind};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,7 +82,10 @@ impl Scales {
         let root = root(api_version);
         let path = format!("{root}/namespaces/{namespace}/{plural}/{name}/scale");
         match send::read::<Scale>(&self.process, &path).await {
-            Ok(scale) => Ok((kind_of(&which, &plural), Some(scale))),
+            Ok(scale) => {
+                readable(&scale)?;
+                Ok((kind_of(&which, &plural), Some(scale)))
+            }
             Err(refusal) if refusal.cause == Cause::NotFound => {
                 // The object is not there, or the kind is not any more.
                 self.plurals().remove(&which);
@@ -127,6 +131,20 @@ fn kind_of((api_version, kind): &Which, plural: &str) -> Kind {
     crate::meta::kind(group, version, kind, plural)
 }
 
+/// A custom resource may answer with any text as its selector; upstream has no scale then.
+fn readable(scale: &Scale) -> Result<(), ScaleError> {
+    let selector = scale.status.as_ref().and_then(|s| s.selector.as_deref());
+    let text = selector.unwrap_or_default();
+    Selector::from_text(text).map_err(|error| ScaleError {
+        message: format!(
+            "received an object from a /scale endpoint which was not convertible to autoscaling Scale: failed to \
+             parse target selector: couldn't parse the selector string {text:?}: {error}"
+        ),
+        transient: false,
+    })?;
+    Ok(())
+}
+
 /// `/apis/apps/v1`, or `/api/v1` for the core group.
 fn root(api_version: &str) -> String {
     match api_version.contains('/') {
@@ -159,7 +177,8 @@ fn scalable(served: &[APIResource], api_version: &str, kind: &str) -> Result<Str
 
 #[cfg(test)]
 mod tests {
-    use super::scalable;
+    use super::{readable, scalable};
+    use k8s_openapi::api::autoscaling::v1::{Scale, ScaleStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
 
     fn resource(name: &str, kind: &str) -> APIResource {
@@ -168,6 +187,23 @@ mod tests {
             kind: kind.to_owned(),
             ..APIResource::default()
         }
+    }
+
+    #[test]
+    fn a_selector_that_cannot_be_read_is_no_scale() {
+        let scale = |selector: &str| Scale {
+            status: Some(ScaleStatus {
+                selector: Some(selector.to_owned()),
+                ..ScaleStatus::default()
+            }),
+            ..Scale::default()
+        };
+        assert_eq!(readable(&scale("a in (b),c")), Ok(()));
+        assert_eq!(readable(&scale("")), Ok(()));
+        let error = readable(&scale("a in (")).map_err(|error| error.message);
+        let text =
+            "failed to parse target selector: couldn't parse the selector string \"a in (\": ";
+        assert!(error.is_err_and(|error| error.contains(text)));
     }
 
     #[test]
