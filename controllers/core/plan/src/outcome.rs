@@ -1,6 +1,6 @@
 //! What became of a plan.
 
-use crate::Reference;
+use crate::{Action, Plan, Reference};
 use serde::Serialize;
 
 /// What became of a plan; `status` is computed from it and the world.
@@ -63,11 +63,37 @@ pub enum Cause {
     Transient,
 }
 
+impl Cause {
+    /// The HTTP status that an API server says it with.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::NotFound => 404,
+            Self::AlreadyExists | Self::Conflict => 409,
+            Self::Invalid => 422,
+            Self::Forbidden | Self::NamespaceTerminating => 403,
+            Self::Unconfirmed | Self::Transient => 500,
+        }
+    }
+}
+
 impl Outcome {
     /// The outcome of a plan that was not tried because the caches are behind.
     pub fn held() -> Self {
         Self {
             held: true,
+            ..Self::default()
+        }
+    }
+
+    /// The outcome of a plan of which all was committed.
+    pub fn of(plan: &Plan) -> Self {
+        let done = |action: &Action| Done {
+            on: action.on.clone(),
+            verb: action.verb.name(),
+            version: None,
+        };
+        Self {
+            done: plan.actions().map(done).collect(),
             ..Self::default()
         }
     }

@@ -21,7 +21,19 @@ pub struct Turn<'a> {
     pub ended: Timestamp,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    /// A turn that took no time and wrote no status.
+    pub fn new(plan: &'a Plan, outcome: &'a Outcome, ended: Timestamp) -> Self {
+        Self {
+            plan,
+            outcome,
+            status: None,
+            success: outcome.is_success(),
+            took: Duration::ZERO,
+            ended,
+        }
+    }
+
     /// How many writes of this sort to objects of this kind were committed.
     pub fn done(&self, verb: &str, kind: Kind) -> usize {
         let is = |done: &&crate::Done| done.verb == verb && done.on.kind == kind;

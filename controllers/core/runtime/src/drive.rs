@@ -144,12 +144,10 @@ impl<C: Controller> Loop<C> {
         };
         let success = outcome.is_success() && written != Written::Failed;
         let turn = Turn {
-            plan: &plan,
-            outcome: &outcome,
             status: status.as_ref().filter(|_| written == Written::Now),
             success,
             took: begun.elapsed(),
-            ended: self.process.now(),
+            ..Turn::new(&plan, &outcome, self.process.now())
         };
         self.count(key, C::measure(&world, &turn));
 

@@ -27,6 +27,7 @@
 //! Semantics: upstream `pkg/controller/job/job_controller.go`. Start reading at [`plan`].
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod plan;
 mod status;
 #[cfg(test)]
@@ -36,7 +37,7 @@ mod world;
 pub use plan::backoff::Memory;
 pub use world::{Case, Spec, World};
 
-use ::plan::{Note, Object, Outcome, Plan, Reference};
+use ::plan::{Metric, Note, Object, Outcome, Plan, Reference, Sample, Turn};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use objects::meta;
@@ -63,12 +64,15 @@ pub struct JobController {
 impl Controller for JobController {
     const NAME: &'static str = "job-controller";
     const QUEUE: &'static str = "job";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
+    const STALE: Option<&'static Metric> = Some(&metrics::STALE);
     type Object = Job;
     type World = World;
 
     fn watch(watches: &Watches<'_>) {
         watches.reads::<Pod>().index(TRACKED, tracked_by);
         watches.owned::<Pod>("Job");
+        count_changes(watches);
         watches.on::<Pod>(|change, queue, caches| {
             for orphan in change.new.iter().filter(|pod| is_orphan(pod)) {
                 let namespace = meta::namespace(&orphan.metadata);
@@ -124,6 +128,10 @@ impl Controller for JobController {
             .unwrap_or_default()
     }
 
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
+    }
+
     /// Pods outlive their Job until its controller has let them go
     /// (upstream: `syncOrphanPod`).
     fn gone(&self, caches: &Caches, key: &Key) -> Plan {
@@ -135,6 +143,21 @@ impl Controller for JobController {
         plan.then(pods.iter().map(|pod| finalizers::orphan(pod)).collect());
         plan
     }
+}
+
+/// Counts what is counted at each change.
+fn count_changes(watches: &Watches<'_>) {
+    let metrics = watches.metrics();
+    watches.on::<Pod>(move |change, _, _| {
+        let sample = metrics::of_pod(change.old.as_deref(), change.new.as_deref());
+        metrics.record(sample.as_slice());
+    });
+    let metrics = watches.metrics();
+    watches.on::<Job>(move |change, _, _| {
+        if let (None, Some(job)) = (&change.old, &change.new) {
+            metrics.record(metrics::of_job(job).as_slice());
+        }
+    });
 }
 
 /// The name of the Job of pods that have none: no object has it.

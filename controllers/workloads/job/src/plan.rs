@@ -7,7 +7,7 @@ pub(crate) mod end;
 pub(crate) mod finalizers;
 pub(crate) mod indexes;
 mod manage;
-mod policy;
+pub(crate) mod policy;
 
 pub(crate) use claim::claim;
 

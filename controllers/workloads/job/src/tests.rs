@@ -5,6 +5,7 @@ mod counting;
 mod ending;
 mod indexed;
 mod managing;
+mod measuring;
 
 use crate::{FINALIZER, World, plan, status};
 use ::plan::{Action, Cause, Done, Failure, Outcome, Plan, Verb};

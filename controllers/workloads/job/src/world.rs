@@ -180,11 +180,10 @@ impl World {
 }
 
 fn case(job: &Job) -> Case {
-    let spec = job.spec.as_ref();
-    let manager = spec.and_then(|spec| spec.managed_by.as_deref());
-    if manager.is_some_and(|name| name != OURS) {
+    if external_manager(job).is_some() {
         return Case::Foreign;
     }
+    let spec = job.spec.as_ref();
     let conditions = job.status.as_ref().and_then(|s| s.conditions.as_deref());
     if conditions::is_true(conditions, "Complete") || conditions::is_true(conditions, "Failed") {
         return Case::Finished;
@@ -197,6 +196,12 @@ fn case(job: &Job) -> Case {
         Ok(selector) => Case::Live(selector),
         Err(error) => Case::BadSelector(error),
     }
+}
+
+/// The controller that manages it, if it is another one.
+pub(crate) fn external_manager(job: &Job) -> Option<&str> {
+    let manager = job.spec.as_ref()?.managed_by.as_deref()?;
+    (manager != OURS).then_some(manager)
 }
 
 /// Which pods are its own. Without a selector, which the API server always gives, none could be told.

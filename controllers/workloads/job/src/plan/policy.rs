@@ -25,22 +25,32 @@ pub(crate) enum Meaning {
 
 /// What the Job's policy says of a failed pod; the first rule that matches decides.
 pub(crate) fn meaning(world: &World, pod: &Pod) -> Meaning {
+    let Some((at, action, what)) = decisive(world, pod) else {
+        return Meaning::Counts;
+    };
+    match action {
+        "Ignore" => Meaning::Ignored,
+        "FailIndex" => Meaning::FailsIndex,
+        "FailJob" => Meaning::FailsJob(format!("{what} matching {action} rule at index {at}")),
+        _ => Meaning::Counts,
+    }
+}
+
+/// The action of the rule that decides about a failed pod, if one does.
+pub(crate) fn action(world: &World, pod: &Pod) -> Option<&'static str> {
+    decisive(world, pod).map(|(_, action, _)| action)
+}
+
+/// The first rule that matches: its index, its action and what of the pod it matches. Actions of a later version
+/// are passed over, as if the rule were not there.
+fn decisive(world: &World, pod: &Pod) -> Option<(usize, &'static str, String)> {
+    const ACTIONS: [&str; 4] = ["Ignore", "FailIndex", "Count", "FailJob"];
     let rules = world.spec.failure_policy.iter().flat_map(|p| &p.rules);
-    let found = rules.enumerate().find_map(|(at, rule)| {
+    rules.enumerate().find_map(|(at, rule)| {
         let what = matched(rule, pod)?;
-        match &*rule.action {
-            "Ignore" => Some(Meaning::Ignored),
-            "FailIndex" => Some(Meaning::FailsIndex),
-            "Count" => Some(Meaning::Counts),
-            "FailJob" => Some(Meaning::FailsJob(format!(
-                "{what} matching {} rule at index {at}",
-                rule.action
-            ))),
-            // An action of a later version: as if the rule were not there.
-            _ => None,
-        }
-    });
-    found.unwrap_or(Meaning::Counts)
+        let action = ACTIONS.into_iter().find(|action| *action == rule.action)?;
+        Some((at, action, what))
+    })
 }
 
 /// What of the pod the rule matches, as the message says it.
