@@ -43,6 +43,9 @@ const FLEETING: &[&str] = &[
     "images",
     "podCIDR",
     "podCIDRs",
+    "certificate",
+    "token",
+    "kubernetes.io/service-account.uid",
     "timeAdded",
 ];
 

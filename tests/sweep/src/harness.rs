@@ -1,11 +1,15 @@
 //! Runs a scenario once, with at most one disturbance.
 
 use crate::canon;
+use crate::keys;
 use crate::kubelet::Around;
 use crate::objects;
 use crate::oracle::{self, Oracle};
 use crate::scenario::{Act, Part, Scenario, Step};
 use ::objects::meta;
+use bootstrap::{BootstrapSigner, TokenCleaner};
+use certificates::{CsrApprover, CsrCleaner, CsrSigner};
+use clusterroleaggregation::AggregationController;
 use cronjob::CronJobController;
 use daemonset::DaemonSetController;
 use deployment::DeploymentController;
@@ -18,12 +22,14 @@ use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use nodeipam::NodeIpamController;
 use nodelifecycle::NodeLifecycleController;
 use replicaset::{ReplicaSetController, ReplicationManager};
 use resourcequota::ResourceQuotaController;
 use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
-use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use serviceaccount::{RootCaPublisher, ServiceAccountController, TokenController};
+use servicecidr::ServiceCidrController;
 use sim::{Effect, Fault, Lost, Moment, Sim, State, Upset, Write};
 use statefulset::StatefulSetController;
 use std::collections::BTreeMap;
@@ -31,6 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tainteviction::TaintEvictionController;
 use tokio::time::{Instant, sleep};
+use ttl::TtlController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// Who the controllers under test are to the server.
@@ -158,6 +165,9 @@ pub async fn run(scenario: &Scenario, disturbance: Disturbance) -> Run {
     let sim = Sim::new();
     let oracle = Oracle::watch(&sim, ACTOR, scenario.parts, scenario.bounds);
     sim.aggregate("/apis/external.metrics.k8s.io/", load);
+    sim.aggregate("/apis/authorization.k8s.io/", |_, _| {
+        Some(json!({ "status": { "allowed": true } }))
+    });
     for object in &scenario.begin {
         objects::create(&sim, object);
     }
@@ -298,6 +308,26 @@ impl World<'_> {
                 Part::PodGc => podgc::run(&runtime, 3, 2),
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
                 Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
+                Part::Ranges => {
+                    runtime.run(NodeIpamController::new(keys::ranges()), 2);
+                    runtime.run(TtlController::default(), 2);
+                }
+                Part::ServiceRanges => runtime.run(ServiceCidrController, 2),
+                Part::Roles => runtime.run(AggregationController, 2),
+                Part::Tokens => {
+                    let ca = Some("PEM".to_owned());
+                    let tokens = TokenController::new(keys::issuer(), ca, runtime.reads());
+                    runtime.run(tokens, 2);
+                }
+                Part::Certificates => {
+                    runtime.run(CsrApprover::new(runtime.reads()), 2);
+                    runtime.run(CsrSigner::new(keys::authorities()), 2);
+                    runtime.run(CsrCleaner, 2);
+                }
+                Part::Bootstrap => {
+                    runtime.run(BootstrapSigner, 2);
+                    runtime.run(TokenCleaner, 2);
+                }
                 Part::Scheduler => {
                     scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
                 }

@@ -11,6 +11,7 @@
 
 pub mod canon;
 pub mod harness;
+pub mod keys;
 pub mod kubelet;
 pub mod nodes;
 pub mod objects;

@@ -6,12 +6,15 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
-    ResourceQuota, Service, ServiceAccount,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod,
+    ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -134,6 +137,11 @@ by_kind! {
     "EndpointSlice" => EndpointSlice, "default";
     "Endpoints" => Endpoints, "default";
     "ServiceAccount" => ServiceAccount, "default";
+    "Secret" => Secret, "default";
+    "ClusterRole" => ClusterRole, "";
+    "ServiceCIDR" => ServiceCIDR, "";
+    "IPAddress" => IPAddress, "";
+    "CertificateSigningRequest" => CertificateSigningRequest, "";
     "ConfigMap" => ConfigMap, "default";
     "ResourceQuota" => ResourceQuota, "default";
     "PodDisruptionBudget" => PodDisruptionBudget, "default";

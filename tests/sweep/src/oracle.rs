@@ -1,5 +1,6 @@
 //! What must hold after each write, and what a run is compared by.
 
+mod cluster;
 mod jobs;
 mod lost;
 mod ordinals;
@@ -120,6 +121,9 @@ impl Seen {
         {
             self.complain(write, &wrong);
         }
+        if let Some(wrong) = cluster::wrong(state, write) {
+            self.complain(write, &wrong);
+        }
         if write.subresource == "eviction" && write.kind == "PodDisruptionBudget" {
             self.evicted(state, write);
         }
@@ -208,6 +212,18 @@ impl Seen {
                 write.kind == "Pod" && (write.subresource == "status" || write.verb == Verb::Delete)
             }
             Part::ServiceAccount => write.kind == "ServiceAccount" && write.verb == Verb::Create,
+            Part::Ranges => write.kind == "Node" && write.verb == Verb::Patch,
+            Part::ServiceRanges => write.kind == "ServiceCIDR" && write.verb == Verb::Patch,
+            Part::Roles => write.kind == "ClusterRole" && write.verb == Verb::Patch,
+            Part::Tokens => matches!(write.kind, "Secret" | "ServiceAccount"),
+            Part::Certificates => {
+                write.kind == "CertificateSigningRequest"
+                    && (write.verb == Verb::Delete || !write.subresource.is_empty())
+            }
+            Part::Bootstrap => matches!(
+                (write.kind, write.verb),
+                ("ConfigMap", Verb::Update) | ("Secret", Verb::Delete)
+            ),
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,
             Part::Scheduler => {
                 write.kind == "Pod" && matches!(write.subresource, "binding" | "status")

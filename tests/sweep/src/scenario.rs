@@ -47,6 +47,18 @@ pub enum Part {
     ServiceAccount,
     /// `serviceaccount`, the publisher of certificates.
     RootCa,
+    /// `nodeipam` and `ttl`.
+    Ranges,
+    /// `servicecidr`.
+    ServiceRanges,
+    /// `clusterroleaggregation`.
+    Roles,
+    /// `serviceaccount`, the tokens in Secrets.
+    Tokens,
+    /// `certificates`, all of its loops.
+    Certificates,
+    /// `bootstrap`, both of its loops.
+    Bootstrap,
     /// `scheduler`.
     Scheduler,
     /// `kubelet`, with one node of its own.

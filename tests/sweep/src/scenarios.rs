@@ -7,6 +7,7 @@ mod daemonsets;
 mod deployments;
 mod disruptions;
 mod garbage;
+mod housekeeping;
 mod jobs;
 mod mirrors;
 mod nodes;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(statefulsets::all());
     all.extend(mirrors::all());
     all.extend(cluster::all());
+    all.extend(housekeeping::all());
     all.extend(quotas::all());
     all.extend(nodes::all());
     all

@@ -64,19 +64,21 @@ const EXTENDED: [(&str, &str); 13] = [
 /// An authority whose certificate and key stand in two files. They are read again when they change.
 #[derive(Debug)]
 pub struct Authority {
-    certificate_file: PathBuf,
-    key_file: PathBuf,
+    files: Option<(PathBuf, PathBuf)>,
     longest: SignedDuration,
     current: Mutex<Arc<Issuer>>,
 }
+
+/// A file as a digest would tell it: length and time of change.
+type Stamp = Option<(u64, std::time::SystemTime)>;
 
 /// What signs.
 #[derive(Debug)]
 struct Issuer {
     certificate: Certificate,
     key: PrivateKey,
-    /// The files that it was read from, as a digest would be: length and time of change.
-    read: [Option<(u64, std::time::SystemTime)>; 2],
+    /// The files that it was read from.
+    read: [Stamp; 2],
 }
 
 /// What is asked for besides what stands in the request itself.
@@ -98,8 +100,20 @@ impl Authority {
     pub fn open(certificate: &Path, key: &Path, longest: SignedDuration) -> Result<Self, String> {
         let issuer = Issuer::read(certificate, key)?;
         Ok(Self {
-            certificate_file: certificate.to_owned(),
-            key_file: key.to_owned(),
+            files: Some((certificate.to_owned(), key.to_owned())),
+            longest,
+            current: Mutex::new(Arc::new(issuer)),
+        })
+    }
+
+    /// An authority that stands in no file: a certificate and its key as PEM text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(certificate: &[u8], key: &[u8], longest: SignedDuration) -> Result<Self, String> {
+        let issuer = Issuer::new(certificate, PrivateKey::from_pem(key)?, [None; 2])?;
+        Ok(Self {
+            files: None,
             longest,
             current: Mutex::new(Arc::new(issuer)),
         })
@@ -157,8 +171,10 @@ impl Authority {
     /// What is in the files now. What cannot be read is told, and what was there before holds.
     fn issuer(&self) -> Arc<Issuer> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamps(&self.certificate_file, &self.key_file) != current.read {
-            match Issuer::read(&self.certificate_file, &self.key_file) {
+        if let Some((certificate, key)) = &self.files
+            && stamps(certificate, key) != current.read
+        {
+            match Issuer::read(certificate, key) {
                 Ok(issuer) => *current = Arc::new(issuer),
                 Err(error) => tracing::warn!(error, "the changed authority cannot be used"),
             }
@@ -172,20 +188,23 @@ impl Issuer {
         let read = stamps(certificate, key);
         let at = |error: String| format!("{}: {error}", certificate.display());
         let pem = std::fs::read(certificate).map_err(|error| at(error.to_string()))?;
-        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let found = found.map_err(|error| at(format!("it is no PEM: {error}")))?;
+        Self::new(&pem, PrivateKey::read(key)?, read).map_err(at)
+    }
+
+    fn new(pem: &[u8], key: PrivateKey, read: [Stamp; 2]) -> Result<Self, String> {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let found = found.map_err(|error| format!("it is no PEM: {error}"))?;
         let [der] = found.as_slice() else {
-            return Err(at(format!("expected 1 certificate, found {}", found.len())));
+            return Err(format!("expected 1 certificate, found {}", found.len()));
         };
-        let parsed = Certificate::from_der(der).map_err(|error| at(error.to_string()))?;
-        let private = PrivateKey::read(key)?;
-        let public = parsed.tbs_certificate.subject_public_key_info.to_der();
-        if public.map_err(|error| at(error.to_string()))? != private.public_key() {
-            return Err(at(format!("it is not for the key in {}", key.display())));
+        let certificate = Certificate::from_der(der).map_err(|error| error.to_string())?;
+        let public = certificate.tbs_certificate.subject_public_key_info.to_der();
+        if public.map_err(|error| error.to_string())? != key.public_key() {
+            return Err("it is not for the key".to_owned());
         }
         Ok(Self {
-            certificate: parsed,
-            key: private,
+            certificate,
+            key,
             read,
         })
     }
@@ -310,7 +329,7 @@ fn moment(time: Time) -> Result<Timestamp, String> {
     Timestamp::from_second(since).map_err(|error| error.to_string())
 }
 
-fn stamps(one: &Path, other: &Path) -> [Option<(u64, std::time::SystemTime)>; 2] {
+fn stamps(one: &Path, other: &Path) -> [Stamp; 2] {
     [one, other].map(|path| {
         let of = std::fs::metadata(path).ok()?;
         Some((of.len(), of.modified().ok()?))

@@ -54,7 +54,11 @@ impl Issuer {
         Self::new(key).map_err(|error| format!("{}: {error}", file.display()))
     }
 
-    fn new(key: PrivateKey) -> Result<Self, String> {
+    /// An issuer with this key.
+    ///
+    /// # Errors
+    /// It is of a kind that the API server does not take.
+    pub fn new(key: PrivateKey) -> Result<Self, String> {
         let (algorithm, half) = match key.algorithm() {
             Algorithm::Rsa => ("RS256", None),
             Algorithm::EcdsaP256 => ("ES256", Some(32)),

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{
 };
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Endpoints, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
@@ -15,7 +16,9 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1 as events;
+use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttributesClass};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -273,6 +276,25 @@ pub static KINDS: &[Kind] = &[
     .status()
     .conditional()
     .generation(Spec),
+    Kind::new::<ClusterRole>(
+        "rbac.authorization.k8s.io",
+        "v1",
+        "clusterroles",
+        "ClusterRole",
+    )
+    .cluster(),
+    Kind::new::<ServiceCIDR>("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR")
+        .cluster()
+        .status(),
+    Kind::new::<IPAddress>("networking.k8s.io", "v1", "ipaddresses", "IPAddress").cluster(),
+    Kind::new::<CertificateSigningRequest>(
+        "certificates.k8s.io",
+        "v1",
+        "certificatesigningrequests",
+        "CertificateSigningRequest",
+    )
+    .cluster()
+    .status(),
     Kind::new::<events::Event>("events.k8s.io", "v1", "events", "Event").creates_on_update(),
 ];
 

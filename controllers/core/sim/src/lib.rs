@@ -282,7 +282,7 @@ impl Sim {
         self.state_at(&context).garbage_collect(&context);
     }
 
-    /// Lets another server answer GETs of all paths that begin with `prefix`, as an APIService does.
+    /// Lets another server answer all requests of paths that begin with `prefix`, as an APIService does.
     pub fn aggregate(
         &self,
         prefix: &str,

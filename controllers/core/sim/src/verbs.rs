@@ -381,6 +381,11 @@ fn isolate(table: &Kind, subresource: &str, new: &mut Value, old: &Value) {
             *new = old.clone();
             meta::set(meta::child(new, "spec"), "finalizers", finalizers);
         }
+        "approval" => {
+            let conditions = new.pointer("/status/conditions").cloned();
+            *new = old.clone();
+            meta::set(meta::child(new, "status"), "conditions", conditions);
+        }
         _ if table.status => {
             meta::copy(new, old, "status");
             if table.kind == "Namespace" {

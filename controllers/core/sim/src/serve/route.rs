@@ -69,6 +69,7 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Answer<Option<Route>> {
         "binding" if pod => "binding",
         "eviction" if pod => "eviction",
         "finalize" if table.kind == "Namespace" => "finalize",
+        "approval" if table.kind == "CertificateSigningRequest" => "approval",
         _ => return Err(refusal::no_such_path()),
     };
     let watches = ["true", "1"].contains(&query.get("watch").map_or("", String::as_str));
