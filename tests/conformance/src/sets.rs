@@ -18,6 +18,8 @@ const HTTP: &str = "asks its pods over HTTP: real containers";
 const STORAGE: &str = "needs a default storage class and volumes";
 const EXEC: &str = "runs commands in its pods: real containers";
 const PROBES: &str = "makes its pods unready by a probe: real containers";
+const BOOTSTRAP: &str =
+    "needs the bootstrap controllers, which are off as upstream's, and what kubeadm makes";
 const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
 const PREEMPTION: &str = "the scheduler does not preempt yet";
 
@@ -293,11 +295,6 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-network] Services should complete a service status lifecycle [Conformance]",
             "[sig-network] Services should delete a collection of services [Conformance]",
             "[sig-network] Services should find a service from listing all namespaces [Conformance]",
-            "[sig-auth] ServiceAccounts should allow opting out of API token automount [Conformance]",
-            "[sig-auth] ServiceAccounts should create a serviceAccountToken and ensure a successful TokenReview [Conformance]",
-            "[sig-auth] ServiceAccounts should guarantee kube-root-ca.crt exist in any namespace [Conformance]",
-            "[sig-auth] ServiceAccounts should run through the lifecycle of a ServiceAccount [Conformance]",
-            "[sig-auth] ServiceAccounts should update a ServiceAccount [Conformance]",
         ],
         left_out: &[
             (
@@ -316,6 +313,25 @@ pub(crate) const SETS: &[Set] = &[
                 "[sig-network] EndpointSliceMirroring should mirror a custom Endpoint with multiple subsets and same IP address",
                 TRAFFIC,
             ),
+        ],
+    },
+    Set {
+        name: "cluster",
+        tests: &[
+            "[sig-auth] ServiceAccounts should allow opting out of API token automount [Conformance]",
+            "[sig-auth] ServiceAccounts should create a serviceAccountToken and ensure a successful TokenReview [Conformance]",
+            "[sig-auth] ServiceAccounts should guarantee kube-root-ca.crt exist in any namespace [Conformance]",
+            "[sig-auth] ServiceAccounts should run through the lifecycle of a ServiceAccount [Conformance]",
+            "[sig-auth] ServiceAccounts should update a ServiceAccount [Conformance]",
+            "[sig-network] ServiceCIDR and IPAddress API should support IPAddress API operations [Conformance]",
+            "[sig-network] ServiceCIDR and IPAddress API should support ServiceCIDR API operations [Conformance]",
+            "[sig-auth] ServiceAccounts no secret-based service account token should be auto-generated",
+            "[sig-auth] Certificates API [Privileged:ClusterAdmin] should support CSR API operations [Conformance]",
+            "[sig-auth] Certificates API [Privileged:ClusterAdmin] should support building a client with a CSR",
+            "[sig-auth] SubjectReview should support SubjectReview API operations [Conformance]",
+            "[sig-auth] SelfSubjectReview should support SelfSubjectReview API operations",
+        ],
+        left_out: &[
             (
                 "[sig-auth] ServiceAccounts ServiceAccountIssuerDiscovery should support OIDC discovery of service account issuer [Conformance]",
                 EXEC,
@@ -328,6 +344,34 @@ pub(crate) const SETS: &[Set] = &[
                 "[sig-auth] ServiceAccounts should mount projected service account token [Conformance]",
                 EXEC,
             ),
+            (
+                "[sig-auth] ServiceAccounts should set ownership and permission when RunAsUser or FsGroup is present [LinuxOnly]",
+                EXEC,
+            ),
+            (
+                "[sig-auth] ServiceAccounts should support InClusterConfig with token rotation [Slow]",
+                EXEC,
+            ),
+            (
+                "[sig-network] Service CIDRs should create Services and serve on different Service CIDRs",
+                TRAFFIC,
+            ),
+            (
+                "[sig-cluster-lifecycle] [Feature:BootstrapTokens] should sign the new added bootstrap tokens",
+                BOOTSTRAP,
+            ),
+            (
+                "[sig-cluster-lifecycle] [Feature:BootstrapTokens] should delete the signed bootstrap tokens from clusterInfo ConfigMap when bootstrap token is deleted",
+                BOOTSTRAP,
+            ),
+            (
+                "[sig-cluster-lifecycle] [Feature:BootstrapTokens] should delete the token secret when the secret expired",
+                BOOTSTRAP,
+            ),
+            (
+                "[sig-cluster-lifecycle] [Feature:BootstrapTokens] should not delete the token secret when the secret is not expired",
+                BOOTSTRAP,
+            ),
         ],
     },
     Set {
@@ -335,8 +379,6 @@ pub(crate) const SETS: &[Set] = &[
         tests: &[
             "[sig-network] Ingress API should support creating Ingress API operations [Conformance]",
             "[sig-network] IngressClass API should support creating IngressClass API operations [Conformance]",
-            "[sig-network] ServiceCIDR and IPAddress API should support IPAddress API operations [Conformance]",
-            "[sig-network] ServiceCIDR and IPAddress API should support ServiceCIDR API operations [Conformance]",
             "[sig-node] Lease lease API should be available [Conformance]",
             "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive] [Conformance]",
             "[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive] [Conformance]",
@@ -459,7 +501,7 @@ mod tests {
     fn an_unknown_set_is_told_with_those_that_are_known() {
         assert_eq!(
             find("app").err().as_deref(),
-            Some("there is no set app; there are apps, garbage, quotas, services, pods")
+            Some("there is no set app; there are apps, garbage, quotas, services, cluster, pods")
         );
         assert!(find("apps").is_ok());
     }
