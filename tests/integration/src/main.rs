@@ -20,7 +20,6 @@ mod mirroring;
 mod namespaces;
 mod nodes;
 mod replicaset;
-mod replication;
 mod rollout;
 mod scales;
 mod scheduler;
