@@ -34,7 +34,7 @@ const LAST: Duration = Duration::from_secs(2);
 const WORKERS: usize = 16;
 /// Upstream's names of the controllers that we have too; no others, or the tests would compare apples
 /// with pears.
-const CONTROLLERS: &[&str] = &[
+pub const CONTROLLERS: &[&str] = &[
     "deployment-controller",
     "daemonset-controller",
     "disruption-controller",

@@ -28,7 +28,7 @@ mod folder;
 mod namespace;
 mod program;
 
-pub use actor::{Actor, actor};
+pub use actor::{Actor, CONTROLLERS, actor};
 pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
