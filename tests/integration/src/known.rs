@@ -75,21 +75,19 @@ fn a_pod_that_has_ended_does_not_hold_a_recreation_up() -> Outcome {
         ns.create::<Deployment>(web).await?;
         ns.until("web", "is complete", is_complete).await?;
         let set = ns.list::<ReplicaSet>("app=web").await?.remove(0);
-        let mut ended = pod("ended", "web");
-        ended["metadata"]["labels"] = json!(
-            set.spec
-                .clone()
-                .and_then(|s| s.template?.metadata?.labels)
-                .context("labels")?
-        );
-        ended["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.name_any(), "uid": set.uid(), "controller": true,
-        }]);
-        // No node has it, so it stays as it is. One that has ended does not count as one of the set's.
+        // No node has it, so it stays as it is. It is the set's when it has ended, so that it does not count.
+        let mut ended = pod("ended", "ended");
         ended["spec"]["schedulingGates"] = json!([{ "name": "example.com/never" }]);
         ns.create::<Pod>(ended).await?;
         ns.merge_status::<Pod>("ended", json!({ "phase": "Failed" }))
             .await?;
+        let template = set.spec.clone().and_then(|spec| spec.template?.metadata);
+        let owner = json!([{
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set.name_any(), "uid": set.uid(), "controller": true,
+        }]);
+        let labels = template.and_then(|m| m.labels).context("labels")?;
+        let of_set = json!({ "metadata": { "labels": labels, "ownerReferences": owner } });
+        ns.merge::<Pod>("ended", of_set).await?;
         ns.until::<ReplicaSet>(&set.name_any(), "has its pod", is_ready)
             .await?;
         tokio::time::sleep(Duration::from_secs(1)).await;
