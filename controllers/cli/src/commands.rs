@@ -310,3 +310,22 @@ impl AssetArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, ManagerArgs};
+    use clap::{Args, CommandFactory, FromArgMatches};
+
+    #[test]
+    fn the_flags_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_no_flag_says_is_what_a_cluster_of_our_own_has() {
+        let command = ManagerArgs::augment_args(clap::Command::new("controllers"));
+        let matches = command.get_matches_from(["controllers"]);
+        let parsed = ManagerArgs::from_arg_matches(&matches).map(|args| format!("{args:?}"));
+        assert_eq!(parsed.ok(), Some(format!("{:?}", ManagerArgs::default())));
+    }
+}

@@ -1,7 +1,11 @@
 //! Who turns objects into other objects: our loops, or upstream's programs.
 
 use crate::audit::Writer;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use bootstrap::{BootstrapSigner, TokenCleaner};
+use certificates::{CsrApprover, CsrCleaner, CsrSigner};
+use clusterroleaggregation::AggregationController;
+use controlplane::apiserver::SERVICE_RANGE;
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
 use cronjob::CronJobController;
@@ -13,19 +17,25 @@ use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
 use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
+use jiff::SignedDuration;
 use job::JobController;
 use kube::Client;
 use kubelet::metrics::serve::Server;
 use namespace::NamespaceController;
+use nodeipam::NodeIpamController;
 use nodelifecycle::NodeLifecycleController;
 use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use resourcequota::ResourceQuotaController;
 use runtime::Runtime;
-use serviceaccount::{RootCaPublisher, ServiceAccountController};
+use serviceaccount::{
+    Issuer, LegacyTokenCleaner, RootCaPublisher, ServiceAccountController, TokenController,
+};
+use servicecidr::ServiceCidrController;
 use statefulset::StatefulSetController;
 use std::time::Duration;
 use tainteviction::TaintEvictionController;
+use ttl::TtlController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// What is still under way after this long when loops end is given up.
@@ -61,7 +71,21 @@ pub const CONTROLLERS: &[&str] = &[
     "ephemeral-volume-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
+    "serviceaccount-token-controller",
+    "legacy-serviceaccount-token-cleaner-controller",
+    "bootstrap-signer-controller",
+    "token-cleaner-controller",
+    "certificatesigningrequest-approving-controller",
+    "certificatesigningrequest-signing-controller",
+    "certificatesigningrequest-cleaner-controller",
+    "clusterrole-aggregation-controller",
+    "service-cidr-controller",
+    "node-ipam-controller",
+    "ttl-controller",
 ];
+
+/// Where nodes get their ranges from.
+const CLUSTER_CIDR: &str = "10.128.0.0/9";
 
 /// Whose loops the tests are run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +145,7 @@ impl Actor {
                 runtime.run(AttributesClassProtection, WORKERS);
                 runtime.run(EphemeralVolumeController, WORKERS);
                 runtime.run(ServiceAccountController, WORKERS);
+                run_small(&runtime, plane, &root_ca)?;
                 runtime.run(RootCaPublisher::new(root_ca), WORKERS);
                 scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
                 runtime.start().await;
@@ -131,14 +156,52 @@ impl Actor {
                 let from = AssetOptions::default();
                 let assets = Assets::locate(&from, &tools, &Progress::default()).await?;
                 let kubeconfig = plane.kubeconfig_path();
+                let ranges = format!("--cluster-cidr={CLUSTER_CIDR}");
+                let services = format!("--service-cluster-ip-range={SERVICE_RANGE}");
                 let upstream = Upstream::new(&assets, &kubeconfig, plane.data_dir());
+                let manager = Upstream {
+                    flags: &["--allocate-node-cidrs=true", &ranges, &services],
+                    ..upstream.clone()
+                };
                 Ok(Loops::Upstream(vec![
-                    upstream.controller_manager(CONTROLLERS, Some(plane.pki()))?,
+                    manager.controller_manager(CONTROLLERS, Some(plane.pki()))?,
                     upstream.scheduler()?,
                 ]))
             }
         }
     }
+}
+
+/// Those that look after what the others stand on.
+fn run_small(runtime: &Runtime, plane: &ControlPlane, root_ca: &str) -> Result<()> {
+    let pki = plane.pki();
+    let ranges = nodeipam::Flags {
+        cluster_cidr: Some(CLUSTER_CIDR.to_owned()),
+        service_cluster_ip_range: Some(SERVICE_RANGE.to_owned()),
+        ..nodeipam::Flags::default()
+    };
+    let ranges = ranges.options().map_err(|error| anyhow!(error))?;
+    runtime.run(NodeIpamController::new(ranges), WORKERS);
+    runtime.run(TtlController::default(), WORKERS);
+    let signing = certificates::Flags {
+        cluster_signing_cert_file: Some(pki.file("ca.crt")),
+        cluster_signing_key_file: Some(pki.file("ca.key")),
+        ..certificates::Flags::default()
+    };
+    let authorities = signing.authorities().map_err(|error| anyhow!(error))?;
+    runtime.run(CsrSigner::new(authorities.unwrap_or_default()), WORKERS);
+    runtime.run(CsrApprover::new(runtime.reads()), WORKERS);
+    runtime.run(CsrCleaner, WORKERS);
+    let issuer = Issuer::open(&pki.file("sa.key")).map_err(|error| anyhow!(error))?;
+    let ca = Some(root_ca.to_owned());
+    runtime.run(TokenController::new(issuer, ca, runtime.reads()), WORKERS);
+    let year = SignedDuration::from_hours(8760);
+    runtime.run(LegacyTokenCleaner::new(year), WORKERS);
+    runtime.run(BootstrapSigner, WORKERS);
+    runtime.run(TokenCleaner, WORKERS);
+    runtime.run(AggregationController, WORKERS);
+    runtime.run(ServiceCidrController, WORKERS);
+    Ok(())
 }
 
 /// A process of ours on `plane`.
@@ -174,6 +237,7 @@ impl Acting {
         let loops = Some(actor.act(plane).await?);
         let options = kubelet::Options {
             count: nodes,
+            own_ranges: false,
             ..kubelet::Options::default()
         };
         let nodes = process(plane, Writer::Nodes)?;

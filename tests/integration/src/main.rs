@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod autoscaler;
+mod certificates;
 mod cronjob;
 mod daemonset;
 mod deployment;
@@ -12,6 +13,7 @@ mod disruption;
 mod endpoints;
 mod garbagecollector;
 mod hostile;
+mod housekeeping;
 mod job;
 mod known;
 mod lifecycle;
@@ -25,4 +27,5 @@ mod scales;
 mod scheduler;
 mod serviceaccount;
 mod statefulset;
+mod tokens;
 mod volumes;

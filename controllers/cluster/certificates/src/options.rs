@@ -13,6 +13,7 @@ use std::time::Duration;
 /// The flags, with upstream's names and defaults.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Certificates")]
+#[group(id = "signing")]
 pub struct Flags {
     /// Certificate of the authority that signs for all signers (PEM)
     #[arg(long, value_name = "FILE")]

@@ -10,6 +10,7 @@ const V6_BITS: u8 = 16;
 /// The flags, with upstream's names and defaults.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Ranges of nodes")]
+#[group(id = "ranges")]
 pub struct Flags {
     /// Ranges of the pods of the cluster, one or one of each family
     #[arg(long, value_name = "CIDRS")]
