@@ -15,7 +15,9 @@ pub(crate) struct Set {
 }
 
 const HTTP: &str = "asks its pods over HTTP: real containers";
-const STORAGE: &str = "needs a default storage class and volumes";
+const RESUMED: &str = "lets its pods become ready by exec: real containers";
+const CLOUD: &str = "is for the classes of some clouds only";
+const NFS: &str = "runs an NFS server: real containers";
 const EXEC: &str = "runs commands in its pods: real containers";
 const PROBES: &str = "makes its pods unready by a probe: real containers";
 const BOOTSTRAP: &str =
@@ -145,47 +147,19 @@ pub(crate) const SETS: &[Set] = &[
             ),
             (
                 "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should adopt matching orphans and release non-matching pods",
-                STORAGE,
+                RESUMED,
             ),
             (
                 "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should not deadlock when a pod's predecessor fails",
-                STORAGE,
+                RESUMED,
             ),
             (
                 "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications with PVCs",
-                STORAGE,
+                EXEC,
             ),
             (
                 "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should provide basic identity",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Automatically recreate PVC for pending pod when PVC is missing PVC should be recreated when pod is pending due to missing PVC [Disruptive] [Serial]",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs after adopting pod (WhenDeleted)",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs after adopting pod (WhenScaled)",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs with a OnScaledown policy",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs with a WhenDeleted policy",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should not delete PVC with OnScaledown policy if another controller owns the PVC",
-                STORAGE,
-            ),
-            (
-                "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should not delete PVCs when there is another controller",
-                STORAGE,
+                RESUMED,
             ),
             (
                 "[sig-apps] DisruptionController should evict unready pods with AlwaysAllow UnhealthyPodEvictionPolicy",
@@ -445,6 +419,60 @@ pub(crate) const SETS: &[Set] = &[
             ),
         ],
     },
+    Set {
+        name: "storage",
+        tests: &[
+            "[sig-apps] StatefulSet Automatically recreate PVC for pending pod when PVC is missing PVC should be recreated when pod is pending due to missing PVC [Disruptive] [Serial]",
+            "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs after adopting pod (WhenDeleted)",
+            "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs after adopting pod (WhenScaled)",
+            "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs with a OnScaledown policy",
+            "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should delete PVCs with a WhenDeleted policy",
+            "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should not delete PVC with OnScaledown policy if another controller owns the PVC",
+            "[sig-apps] StatefulSet Non-retain StatefulSetPersistentVolumeClaimPolicy should not delete PVCs when there is another controller",
+            "[sig-storage] CSIInlineVolumes should run through the lifecycle of a CSIDriver [Conformance]",
+            "[sig-storage] CSIInlineVolumes should support CSIVolumeSource in Pod API [Conformance]",
+            "[sig-storage] CSINodes CSI Conformance should run through the lifecycle of a csinode [Conformance]",
+            "[sig-storage] CSIStorageCapacity should support CSIStorageCapacities API operations [Conformance]",
+            "[sig-storage] PV Protection Verify \"immediate\" deletion of a PV that is not bound to a PVC",
+            "[sig-storage] PV Protection Verify that PV bound to a PVC is not removed immediately",
+            "[sig-storage] PVC Protection Verify \"immediate\" deletion of a PVC that is not in active use by a pod",
+            "[sig-storage] PVC Protection Verify that PVC in active use by a pod is not removed immediately",
+            "[sig-storage] PVC Protection Verify that scheduling of a pod that uses PVC that is being deleted fails and the pod becomes Unschedulable",
+            "[sig-storage] PersistentVolumes CSI Conformance should apply changes to a pv/pvc status [Conformance]",
+            "[sig-storage] PersistentVolumes CSI Conformance should run through the lifecycle of a PV and a PVC [Conformance]",
+            "[sig-storage] Retroactive StorageClass Assignment should assign default StorageClass to PVCs retroactively [Disruptive] [Serial]",
+            "[sig-storage] StorageClasses CSI Conformance should run through the lifecycle of a StorageClass [Conformance]",
+            "[sig-storage] VolumeAttachment Conformance should apply changes to a volumeattachment status [Conformance]",
+            "[sig-storage] VolumeAttachment Conformance should run through the lifecycle of a VolumeAttachment [Conformance]",
+            "[sig-storage] VolumeAttributesClass [FeatureGate:VolumeAttributesClass] should run through the lifecycle of a VolumeAttributesClass [Conformance]",
+        ],
+        left_out: &[
+            (
+                "[sig-storage] PersistentVolumes Default StorageClass [LinuxOnly] pods that use multiple volumes should be reschedulable [Slow]",
+                EXEC,
+            ),
+            (
+                "[sig-storage] PersistentVolumes-local Pod with node different from PV's NodeAffinity should fail scheduling due to different NodeAffinity",
+                EXEC,
+            ),
+            (
+                "[sig-storage] PersistentVolumes-local Pod with node different from PV's NodeAffinity should fail scheduling due to different NodeSelector",
+                EXEC,
+            ),
+            (
+                "[sig-storage] Dynamic Provisioning DynamicProvisioner Default should be disabled by changing the default annotation [Serial] [Disruptive]",
+                CLOUD,
+            ),
+            (
+                "[sig-storage] Dynamic Provisioning DynamicProvisioner Default should be disabled by removing the default annotation [Serial] [Disruptive]",
+                CLOUD,
+            ),
+            (
+                "[sig-storage] PersistentVolumes NFS with Single PV - PVC pairs create a PV: test phase transition timestamp is set and phase is Available",
+                NFS,
+            ),
+        ],
+    },
 ];
 
 /// The set of that name.
@@ -501,7 +529,9 @@ mod tests {
     fn an_unknown_set_is_told_with_those_that_are_known() {
         assert_eq!(
             find("app").err().as_deref(),
-            Some("there is no set app; there are apps, garbage, quotas, services, cluster, pods")
+            Some(
+                "there is no set app; there are apps, garbage, quotas, services, cluster, pods, storage"
+            )
         );
         assert!(find("apps").is_ok());
     }
