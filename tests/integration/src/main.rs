@@ -21,6 +21,8 @@ mod manifest;
 mod mirroring;
 mod namespaces;
 mod nodes;
+mod podgc;
+mod quota;
 mod replicaset;
 mod rollout;
 mod scales;

@@ -5,6 +5,7 @@
 
 use crate::tally::devices::Devices;
 use crate::tally::{Count, Place};
+use ::plan::Kind;
 use ahash::AHashMap;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ResourceQuota;
@@ -49,8 +50,10 @@ struct State {
 
 struct Counted {
     served: Served,
+    /// How this process watches the kind, if it does anyway.
+    cached: Option<Kind>,
     objects: Arc<Mutex<Objects>>,
-    /// None for kinds that this process watches anyway.
+    /// For kinds that nobody else here watches.
     _watch: Option<MetaWatch>,
 }
 
@@ -174,10 +177,13 @@ impl Census {
             .kinds
             .entry(place.clone())
             .or_insert_with(|| self.begin(served));
-        let objects = counted.objects.clone();
+        let (objects, cached) = (counted.objects.clone(), counted.cached);
         drop(state);
         let objects = objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects.count(namespace)
+        let (count, version) = objects.count(namespace);
+        // A cache has seen more than the versions of its objects.
+        let seen = cached.and_then(|kind| self.0.runtime.caches().seen(&kind));
+        (count, seen.unwrap_or(version))
     }
 
     fn begin(&self, served: Served) -> Counted {
@@ -234,6 +240,7 @@ impl Census {
         }
         Counted {
             served,
+            cached,
             objects,
             _watch: watch,
         }

@@ -406,6 +406,8 @@ fn orphan_key(namespace: &str) -> String {
 /// What can be asked of a cache without knowing its type.
 pub(crate) trait AnyCache: Any + Send + Sync {
     fn is_synced(&self) -> bool;
+    /// The version up to which all changes have been seen.
+    fn seen(&self) -> u64;
     /// The number of lists begun so far: a write that is committed after this number was read is in each
     /// list of a higher number.
     fn lists_begun(&self) -> u64;
@@ -423,6 +425,10 @@ pub type MetaListener = Box<dyn Fn(Option<&ObjectMeta>, Option<&ObjectMeta>) + S
 impl<K: Watched> AnyCache for Cache<K> {
     fn is_synced(&self) -> bool {
         Cache::is_synced(self)
+    }
+
+    fn seen(&self) -> u64 {
+        Cache::seen(self)
     }
 
     fn lists_begun(&self) -> u64 {
@@ -553,6 +559,11 @@ impl Caches {
         drop(caches);
         cache.listen_meta(listener);
         Some(kind)
+    }
+
+    /// The version up to which all changes of a kind have been seen, if this process watches it.
+    pub fn seen(&self, kind: &Kind) -> Option<u64> {
+        self.of_kind(kind).map(|cache| cache.seen())
     }
 
     /// The kinds whose first list is not in yet.
