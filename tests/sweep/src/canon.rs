@@ -47,6 +47,7 @@ const FLEETING: &[&str] = &[
     "token",
     "kubernetes.io/service-account.uid",
     "timeAdded",
+    "hostPath",
 ];
 
 /// All objects, one line each, sorted.
@@ -144,6 +145,9 @@ impl Roles {
     fn of(&self, kind: &str, object: &Value) -> String {
         let meta = &object["metadata"];
         let name = meta["name"].as_str().unwrap_or_default();
+        if kind == "PersistentVolume" && name.starts_with("pvc-") {
+            return format!("{kind} of {}", object["spec"]["claimRef"]["name"]);
+        }
         let owner = meta["ownerReferences"][0]["uid"].as_str();
         let named = !matches!(kind, "Pod" | "EndpointSlice") || is_given(name);
         match owner.and_then(|uid| self.by_uid.get(uid)) {

@@ -17,6 +17,7 @@ use disruption::{DisruptionController, StaleDisruptionController};
 use endpoints::EndpointsController;
 use endpointslice::EndpointSliceController;
 use endpointslicemirroring::MirroringController;
+use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
 use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -24,6 +25,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use nodeipam::NodeIpamController;
 use nodelifecycle::NodeLifecycleController;
+use protection::{ClaimProtection, VolumeProtection};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use resourcequota::ResourceQuotaController;
 use runtime::{Clock, Options, Runtime};
@@ -306,6 +308,13 @@ impl World<'_> {
                 Part::TaintEviction => runtime.run(TaintEvictionController::new(&runtime), 2),
                 Part::ResourceQuota => runtime.run(ResourceQuotaController::new(&runtime), 2),
                 Part::PodGc => podgc::run(&runtime, 3, 2),
+                Part::Volumes => {
+                    persistentvolume::run(&runtime, 2);
+                    runtime.run(ClaimProtection::new(runtime.reads()), 2);
+                    runtime.run(VolumeProtection, 2);
+                    runtime.run(EphemeralVolumeController, 2);
+                    hostpath::run(&runtime, 2);
+                }
                 Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
                 Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
                 Part::Ranges => {

@@ -8,13 +8,14 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod,
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
     ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::storage::v1::StorageClass;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -133,6 +134,8 @@ by_kind! {
     "StatefulSet" => StatefulSet, "default";
     "ControllerRevision" => ControllerRevision, "default";
     "PersistentVolumeClaim" => PersistentVolumeClaim, "default";
+    "PersistentVolume" => PersistentVolume, "";
+    "StorageClass" => StorageClass, "";
     "Service" => Service, "default";
     "EndpointSlice" => EndpointSlice, "default";
     "Endpoints" => Endpoints, "default";

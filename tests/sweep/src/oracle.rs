@@ -7,6 +7,7 @@ mod ordinals;
 mod owners;
 mod quotas;
 mod rates;
+mod volumes;
 
 use crate::scenario::{Bounds, Part};
 use ::objects::affinity::Required;
@@ -113,6 +114,12 @@ impl Seen {
         if write.actor.as_ref() == self.actor
             && lost.iter().any(|part| self.parts.contains(part))
             && let Some(wrong) = lost::wrong(state, write)
+        {
+            self.complain(write, wrong);
+        }
+        if write.actor.as_ref() == self.actor
+            && self.parts.contains(&Part::Volumes)
+            && let Some(wrong) = volumes::wrong(state, write)
         {
             self.complain(write, wrong);
         }
@@ -225,8 +232,16 @@ impl Seen {
                 ("ConfigMap", Verb::Update) | ("Secret", Verb::Delete)
             ),
             Part::RootCa => write.kind == "ConfigMap" && write.verb != Verb::Delete,
+            Part::Volumes => {
+                matches!(
+                    (write.kind, write.subresource),
+                    ("PersistentVolume" | "PersistentVolumeClaim", "" | "status")
+                ) && !(write.kind == "PersistentVolumeClaim" && write.verb == Verb::Delete)
+            }
             Part::Scheduler => {
-                write.kind == "Pod" && matches!(write.subresource, "binding" | "status")
+                (write.kind == "Pod" && matches!(write.subresource, "binding" | "status"))
+                    || (matches!(write.kind, "PersistentVolume" | "PersistentVolumeClaim")
+                        && write.verb == Verb::Patch)
             }
             Part::Kubelet => {
                 matches!(write.kind, "Node" | "Lease")

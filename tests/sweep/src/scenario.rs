@@ -43,6 +43,8 @@ pub enum Part {
     ResourceQuota,
     /// `podgc`; it keeps three pods that have ended.
     PodGc,
+    /// `persistentvolume`, `protection`, `ephemeralvolume` and `hostpath`.
+    Volumes,
     /// `serviceaccount`.
     ServiceAccount,
     /// `serviceaccount`, the publisher of certificates.

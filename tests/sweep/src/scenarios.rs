@@ -16,6 +16,7 @@ mod replicasets;
 mod replication;
 mod services;
 mod statefulsets;
+mod volumes;
 
 use crate::scenario::Scenario;
 use k8s_openapi::api::core::v1::Pod;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(housekeeping::all());
     all.extend(quotas::all());
     all.extend(nodes::all());
+    all.extend(volumes::all());
     all
 }
 
