@@ -23,6 +23,10 @@ use run::{Policy, Turn, policy};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+/// How long a node waits for volumes before it warns, each time
+/// (upstream: `pkg/kubelet/volumemanager`, `podAttachAndMountTimeout`).
+const PATIENCE: Duration = Duration::from_secs(123);
+
 /// One pod's containers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hollow {
@@ -32,6 +36,8 @@ pub struct Hollow {
     pub mounted: Timestamp,
     /// Why its volumes are not there yet.
     pub waits: Option<String>,
+    /// When it warns of that, and once more.
+    pub warns: Timestamp,
     /// The pod's own address; none with the host's network, and after a refusal.
     pub ip: Option<Ipv4Addr>,
     /// The init containers and sidecars, in the order of the spec.
@@ -115,6 +121,7 @@ impl Hollow {
             since: now,
             mounted: now,
             waits: None,
+            warns: plus(now, PATIENCE),
             ip,
             init: runs(
                 spec.and_then(|s| s.init_containers.as_deref())
@@ -131,16 +138,8 @@ impl Hollow {
     /// Takes note of whether the volumes of a pod that was not started yet are there.
     pub fn mount(&mut self, there: Result<(), String>, now: Timestamp) {
         let waits = there.err();
-        if self.waits == waits {
-            return;
-        }
-        match &waits {
-            None => self.mounted = now,
-            Some(message) => self.news.push(News {
-                warning: true,
-                reason: "FailedMount",
-                message: message.clone(),
-            }),
+        if self.waits.is_some() && waits.is_none() {
+            self.mounted = now;
         }
         self.waits = waits;
     }
@@ -214,7 +213,16 @@ impl Hollow {
             }
             next.at(deadline);
         }
-        if self.waits.is_some() {
+        if let Some(message) = &self.waits {
+            if self.warns <= now {
+                self.warns = plus(now, PATIENCE);
+                self.news.push(News {
+                    warning: true,
+                    reason: "FailedMount",
+                    message: message.clone(),
+                });
+            }
+            next.at(self.warns);
             return next.0;
         }
         let begin = plus(self.mounted, profiles.start_delay(pod));

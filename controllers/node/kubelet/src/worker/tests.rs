@@ -13,6 +13,7 @@ struct Server {
     pods: BTreeMap<String, Value>,
     nodes: BTreeMap<String, Value>,
     claims: BTreeMap<String, Value>,
+    notes: Vec<&'static str>,
     leases: BTreeMap<String, u64>,
     version: u64,
     log: Vec<String>,
@@ -66,6 +67,7 @@ fn merge(into: &mut Value, from: &Value) {
 impl Server {
     fn carry_out(&mut self, plan: &Plan) -> Outcome {
         let mut outcome = Outcome::default();
+        self.notes.extend(plan.notes.iter().map(|note| note.reason));
         for action in plan.actions() {
             self.version += 1;
             let kind = action.on.kind.kind;
@@ -420,14 +422,20 @@ fn a_pod_is_not_started_before_its_claim_is_bound_and_then_at_once() {
         (waiting, &server.pods["a"]["status"]["phase"]),
         (&json!("ContainerCreating"), &json!("Pending"))
     );
+    settle(&mut worker, &mut server, 122);
+    assert!(!server.notes.contains(&"FailedMount"));
+    settle(&mut worker, &mut server, 124);
+    settle(&mut worker, &mut server, 140);
+    let warnings = server.notes.iter().filter(|note| **note == "FailedMount");
+    assert_eq!(warnings.count(), 1);
     server.claims.insert("c".to_owned(), claim("Bound"));
-    settle(&mut worker, &mut server, 60);
+    settle(&mut worker, &mut server, 160);
     let started =
         &server.pods["a"]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
-    assert_eq!(started, &json!(crate::testing::rfc(60)));
+    assert_eq!(started, &json!(crate::testing::rfc(160)));
     // What runs goes on, whatever becomes of the claim.
     server.claims.insert("c".to_owned(), claim("Lost"));
-    settle(&mut worker, &mut server, 90);
+    settle(&mut worker, &mut server, 190);
     assert_eq!(server.pods["a"]["status"]["phase"], "Running");
 }
 
