@@ -9,16 +9,29 @@ use controlplane::process::Spec;
 use controlplane::upstream::Upstream;
 use controlplane::{Assets, ControlPlane, Options, Process};
 use kube::Client;
+use kubelet::Profiles;
+use kubelet::metrics::serve::Server;
+use runtime::Runtime;
 
-/// The controllers that are measured: both run these and no other.
-const CONTROLLERS: [&str; 6] = [
+use crate::hand::Hand;
+use crate::workloads::{About, Controllers};
+
+/// What a Deployment's pod needs to come to life. Both run these, those that the workload is about, and no
+/// other.
+const ALWAYS: [&str; 4] = [
     "deployment-controller",
     "replicaset-controller",
-    "endpointslice-controller",
-    "endpoints-controller",
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
 ];
+/// They need keys and ranges of a cluster's own, which `corten up --kubeconfig` has not; at rest they do nothing.
+const LEFT_OUT: [&str; 3] = [
+    "node-ipam-controller",
+    "certificatesigningrequest-signing-controller",
+    "serviceaccount-token-controller",
+];
+/// What of the metrics' server is still under way when the run ends is given up.
+const LAST: Duration = Duration::from_secs(1);
 
 /// Controllers, scheduler and nodes of one make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,9 +54,10 @@ pub(crate) struct Programs {
 }
 
 /// An actor at work on a cluster of its own.
-#[derive(Debug)]
 pub(crate) struct Running {
     parts: Vec<(&'static str, Process)>,
+    /// The harness' own: serves what hollow pods use, whoever's nodes they are on.
+    metrics: Option<Runtime>,
     plane: ControlPlane,
 }
 
@@ -70,10 +84,16 @@ impl Running {
     pub(crate) async fn start(
         actor: Actor,
         nodes: usize,
+        about: &About,
         programs: &Programs,
         dir: &Path,
     ) -> anyhow::Result<Self> {
         let plane = ControlPlane::start(Options::new(dir)).await?;
+        let names = names(about.controllers);
+        let metrics = match about.metrics {
+            true => Some(serve_metrics(&plane).await?),
+            false => None,
+        };
         let kubeconfig = plane.kubeconfig_path();
         let upstream = Upstream::new(&programs.upstream, &kubeconfig, plane.data_dir());
         let corten = |part: &str| {
@@ -90,17 +110,14 @@ impl Running {
         let together = |nodes: usize| {
             let mut spec = corten("up").flag("nodes", nodes.to_string());
             spec.arguments.push("--plain".into());
-            own_nodes(spec.flag("controllers", CONTROLLERS.join(",")))
+            own_nodes(spec.flag("controllers", names.join(",")))
         };
-        let controllers = apart("controllers").flag("controllers", CONTROLLERS.join(","));
+        let controllers = apart("controllers").flag("controllers", names.join(","));
         let mut parts = Vec::new();
         match actor {
             Actor::Upstream => {
                 let pki = Some(plane.pki());
-                parts.push((
-                    "controllers",
-                    upstream.controller_manager(&CONTROLLERS, pki)?,
-                ));
+                parts.push(("controllers", upstream.controller_manager(&names, pki)?));
                 parts.push(("scheduler", upstream.scheduler()?));
             }
             Actor::CortenKwok => parts.push(("both", Process::start(&together(0))?)),
@@ -115,15 +132,19 @@ impl Running {
         if matches!(actor, Actor::Upstream | Actor::CortenKwok) {
             parts.push(("nodes", upstream.kwok()?));
         }
-        Ok(Self { parts, plane })
+        Ok(Self {
+            parts,
+            metrics,
+            plane,
+        })
     }
 
     /// The harness' own client.
-    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+    pub(crate) fn hand(&self) -> anyhow::Result<Hand> {
         let mut config = self.plane.admin_config();
         // A watch may be silent for longer than any timeout.
         config.read_timeout = None;
-        Ok(Client::try_from(config)?)
+        Ok(Hand::new(Client::try_from(config)?))
     }
 
     /// Names and process ids.
@@ -159,6 +180,29 @@ impl Running {
         for (_, part) in &mut self.parts {
             part.stop(Duration::from_secs(3)).await;
         }
+        if let Some(metrics) = &self.metrics {
+            metrics.stop(LAST).await;
+        }
         self.plane.stop().await;
     }
+}
+
+/// Those that run, by upstream's names.
+fn names(about: Controllers) -> Vec<&'static str> {
+    match about {
+        Controllers::These(more) => ALWAYS.iter().chain(more).copied().collect(),
+        Controllers::All => {
+            let all = cluster::CONTROLLERS.iter().copied();
+            all.filter(|name| !LEFT_OUT.contains(name)).collect()
+        }
+    }
+}
+
+async fn serve_metrics(plane: &ControlPlane) -> anyhow::Result<Runtime> {
+    let client = Client::try_from(plane.admin_config())?;
+    let runtime = Runtime::new(client, runtime::Options::default());
+    let server = Server::new(&runtime, Profiles::default());
+    runtime.spawn("metrics", server.run());
+    runtime.start().await;
+    Ok(runtime)
 }

@@ -1,15 +1,20 @@
-//! Corten beside upstream, on one machine: pods per second, processor time, memory, API requests.
+//! Corten beside upstream, on one machine: things per second, processor time, memory, API requests.
 //!
 //! Each run has an etcd and a kube-apiserver of its own. The runs of the actors are interleaved, so
 //! that what else the machine does falls on all of them. Read this file (the order of things), then
-//! [`actor`] (what is started), [`load`] (what is asked of it), [`measure`] (what is read off) and
-//! [`report`] (what is printed).
+//! [`actor`] (what is started), [`prepare`] and [`workloads`] (what is asked of it), [`measure`] (what is read
+//! off) and [`report`] (what is printed).
 
 mod actor;
-mod load;
+mod hand;
+mod manifests;
 mod measure;
+mod prepare;
 mod preset;
+mod ready;
 mod report;
+mod watch;
+mod workloads;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,20 +26,27 @@ use clap::Parser;
 use controlplane::{AssetOptions, Assets, Tool};
 
 use actor::{Actor, Programs, Running};
-use load::Load;
+use hand::Hand;
 use measure::{Requests, Usage};
-use report::Run;
+use preset::{Preset, Size};
+use report::{Readings, Run};
+use workloads::Workload;
+
+const PREPARING: Duration = Duration::from_mins(15);
+const RUNNING: Duration = Duration::from_mins(15);
+/// Writes that were put off, such as events, come out in this time.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// Measure Corten beside kube-controller-manager, kube-scheduler and kwok
 #[derive(Debug, Parser)]
 struct Args {
-    /// Sizes to take: small (100 nodes, 1,000 pods) or large (1,000 nodes, 5,000 pods)
-    #[arg(long, default_value = "small")]
-    preset: preset::Preset,
+    /// What to measure; several, separated by commas, one after another
+    #[arg(long, value_delimiter = ',', default_value = "small")]
+    preset: Vec<Preset>,
     /// Nodes, in place of the preset's
     #[arg(long)]
     nodes: Option<usize>,
-    /// Pods, in place of the preset's
+    /// Pods (autoscalers, objects) in place of the preset's
     #[arg(long)]
     pods: Option<usize>,
     /// Deployments that the pods are spread over, in place of the preset's
@@ -79,13 +91,6 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    let size = args.preset.size();
-    let load = Load {
-        nodes: args.nodes.unwrap_or(size.nodes),
-        pods: args.pods.unwrap_or(size.pods),
-        deployments: args.deployments.unwrap_or(size.deployments).max(1),
-        services: args.services,
-    };
     let tools = [
         Tool::Etcd,
         Tool::KubeApiserver,
@@ -100,13 +105,35 @@ async fn run(args: Args) -> anyhow::Result<()> {
             &controlplane::Progress::default(),
         )
         .await?,
-        corten: cluster::program(args.corten)?,
+        corten: cluster::program(args.corten.clone())?,
     };
+    for &preset in &args.preset {
+        let default = preset.size();
+        let size = Size {
+            nodes: args.nodes.unwrap_or(default.nodes),
+            count: args.pods.unwrap_or(default.count),
+            deployments: args.deployments.unwrap_or(default.deployments),
+            services: args.services,
+        };
+        compare(&args, preset, size, &programs).await?;
+    }
+    Ok(())
+}
+
+/// All runs of one preset.
+async fn compare(
+    args: &Args,
+    preset: Preset,
+    size: Size,
+    programs: &Programs,
+) -> anyhow::Result<()> {
+    let workload = preset.workload(size);
+    let (about, name) = (workload.about(), preset.name());
     println!(
-        "{} nodes, {} pods, {} Deployments, {} runs of each of {} actors",
-        load.nodes,
-        load.pods,
-        load.deployments,
+        "{name}: {} nodes, {} {}s, {} runs of each of {} actors",
+        size.nodes,
+        about.count,
+        about.thing,
         args.runs,
         args.actors.len()
     );
@@ -116,10 +143,15 @@ async fn run(args: Args) -> anyhow::Result<()> {
             // Nobody is always first.
             let actor = args.actors[(run + turn) % args.actors.len()];
             println!("run {} of {}: {actor}", run + 1, args.runs);
-            let dir = args
-                .dir
-                .join(format!("{}-{run}-{actor}", std::process::id()));
-            let result = one(actor, run, &load, &programs, &dir, args.idle).await;
+            let dir = format!("{}-{name}-{run}-{actor}", std::process::id());
+            let dir = args.dir.join(dir);
+            let turn = Turn {
+                actor,
+                size,
+                workload: &*workload,
+                idle: args.idle,
+            };
+            let result = turn.take(programs, &dir, (preset, actor, run)).await;
             let result = result.with_context(|| {
                 format!(
                     "run {} of {actor}; its logs are in {}",
@@ -140,56 +172,74 @@ async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// One actor on one fresh cluster.
-async fn one(
+struct Turn<'a> {
     actor: Actor,
-    number: usize,
-    load: &Load,
-    programs: &Programs,
-    dir: &Path,
+    size: Size,
+    workload: &'a dyn Workload,
+    /// Seconds without load.
     idle: u64,
-) -> anyhow::Result<Run> {
-    let mut running = Running::start(actor, load.nodes, programs, dir).await?;
-    let client = running.client()?;
-    let measured = async {
-        load.prepare(&client, actor.brings_nodes()).await?;
-        let requests = Requests::read(&client).await?;
-        let usage = Usage::read(&running.pids())?;
-        let times = load.run(&client).await?;
-        let spent = Usage::read(&running.pids())?.since(&usage);
-        let asked = Requests::read(&client).await?;
-        let mut made = asked.since(&requests);
-        made.forget("POST deployments", load.deployments as u64);
-        made.forget("LIST pods", 1);
-        made.forget("LIST deployments", 1);
+}
 
-        println!("  idle for {idle} s");
-        let (rest, quiet) = (
-            Usage::read(&running.pids())?,
-            Requests::read(&client).await?,
-        );
-        tokio::time::sleep(Duration::from_secs(idle)).await;
-        let idle_usage = Usage::read(&running.pids())?.since(&rest);
-        let idle_requests = Requests::read(&client).await?.since(&quiet);
-        Ok(Run::new(
-            actor,
-            number,
-            load,
-            times,
-            &spent,
-            &made,
-            idle,
-            &idle_usage,
-            &idle_requests,
-        ))
-    };
-    let measured: anyhow::Result<Run> = measured.await;
-    // Who died says more than who waited for it.
-    let result = match running.check() {
-        Ok(()) => measured.map_err(|error| anyhow::anyhow!("{error:#}\n{}", running.tails())),
-        Err(error) => Err(error),
-    };
-    running.stop().await;
-    result
+impl Turn<'_> {
+    async fn take(
+        &self,
+        programs: &Programs,
+        dir: &Path,
+        what: (Preset, Actor, usize),
+    ) -> anyhow::Result<Run> {
+        let (about, nodes) = (self.workload.about(), self.size.nodes);
+        let mut running = Running::start(self.actor, nodes, &about, programs, dir).await?;
+        let measured = self.measure(&running, what).await;
+        // Who died says more than who waited for it.
+        let result = match running.check() {
+            Ok(()) => measured.map_err(|error| anyhow::anyhow!("{error:#}\n{}", running.tails())),
+            Err(error) => Err(error),
+        };
+        running.stop().await;
+        result
+    }
+
+    async fn measure(
+        &self,
+        running: &Running,
+        what: (Preset, Actor, usize),
+    ) -> anyhow::Result<Run> {
+        let hand = running.hand()?;
+        let prepared = async {
+            prepare::prepare(&hand, self.size.nodes, self.actor.brings_nodes()).await?;
+            self.workload.prepare(&hand).await
+        };
+        within(PREPARING, "the load could not begin", prepared).await?;
+        tokio::time::sleep(SETTLING).await;
+
+        let before = read(running, &hand).await?;
+        let times = within(RUNNING, "it was not done", self.workload.run(&hand)).await?;
+        tokio::time::sleep(SETTLING).await;
+        let load = read(running, &hand).await?.since(&before);
+
+        println!("  idle for {} s", self.idle);
+        let before = read(running, &hand).await?;
+        tokio::time::sleep(Duration::from_secs(self.idle)).await;
+        let idle = read(running, &hand).await?.since(&before);
+        let (about, idle) = (self.workload.about(), (self.idle, &idle));
+        Ok(Run::new(what, self.size, &about, times, &load, idle))
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    otherwise: &'static str,
+    what: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let done = tokio::time::timeout(limit, what).await;
+    done.with_context(|| format!("{otherwise} after {limit:?}"))?
+}
+
+async fn read(running: &Running, hand: &Hand) -> anyhow::Result<Readings> {
+    Ok(Readings {
+        requests: Requests::read(hand).await?,
+        usage: Usage::read(&running.pids())?,
+    })
 }
 
 fn append(file: &Path, run: &Run) -> anyhow::Result<()> {

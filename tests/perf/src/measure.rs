@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use kube::Client;
+
+use crate::hand::Hand;
 
 /// Linux tells processor time in this unit on every architecture that Corten is built for.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -18,6 +19,8 @@ pub(crate) struct Used {
     pub(crate) cpu: f64,
     /// The most memory that was ever resident, in MiB.
     pub(crate) peak: f64,
+    /// What is resident now, in MiB.
+    pub(crate) resident: f64,
 }
 
 impl Usage {
@@ -48,13 +51,15 @@ fn parse(stat: &str, status: &str) -> Option<Used> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
     let cpu = (ticks()? + ticks()?) / TICKS_PER_SECOND;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
+    let mib = |name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: f64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kib / 1024.0)
+    };
     Some(Used {
         cpu,
-        peak: kib / 1024.0,
+        peak: mib("VmHWM:")?,
+        resident: mib("VmRSS:")?,
     })
 }
 
@@ -64,13 +69,18 @@ pub(crate) struct Requests {
     pub(crate) counts: BTreeMap<String, u64>,
     /// Those that were answered with 400 or more.
     pub(crate) refused: BTreeMap<String, u64>,
+    /// The harness' own, which are among them.
+    own: BTreeMap<String, u64>,
 }
 
 impl Requests {
-    pub(crate) async fn read(client: &Client) -> anyhow::Result<Self> {
+    pub(crate) async fn read(hand: &Hand) -> anyhow::Result<Self> {
         let request = http::Request::get("/metrics").body(Vec::new())?;
-        let text = client.request_text(request).await.context("/metrics")?;
-        Ok(Self::parse(&text))
+        let text = hand.client().request_text(request).await;
+        Ok(Self {
+            own: hand.asked(),
+            ..Self::parse(&text.context("/metrics")?)
+        })
     }
 
     fn parse(text: &str) -> Self {
@@ -103,27 +113,14 @@ impl Requests {
         requests
     }
 
-    /// Those since `before`.
+    /// Those since `before`, the harness' own left out.
     pub(crate) fn since(&self, before: &Self) -> Self {
-        let minus = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
-            let less = |key| before.get(key).copied().unwrap_or(0);
-            let rest = now
-                .iter()
-                .map(|(key, count)| (key.clone(), count - less(key)));
-            rest.filter(|(_, count)| *count > 0).collect()
-        };
+        let own = minus(&self.own, &before.own);
         Self {
-            counts: minus(&self.counts, &before.counts),
+            counts: minus(&minus(&self.counts, &before.counts), &own),
             refused: minus(&self.refused, &before.refused),
+            own,
         }
-    }
-
-    /// Takes the harness' own requests out.
-    pub(crate) fn forget(&mut self, key: &str, count: u64) {
-        if let Some(held) = self.counts.get_mut(key) {
-            *held = held.saturating_sub(count);
-        }
-        self.counts.retain(|_, count| *count > 0);
     }
 
     /// All but leases: those tick whether there is work or not.
@@ -144,6 +141,14 @@ impl Requests {
     }
 }
 
+fn minus(all: &BTreeMap<String, u64>, less: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let less = |key| less.get(key).copied().unwrap_or(0);
+    let rest = all
+        .iter()
+        .map(|(key, count)| (key.clone(), count.saturating_sub(less(key))));
+    rest.filter(|(_, count)| *count > 0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -152,9 +157,9 @@ mod tests {
     #[test]
     fn processor_time_is_read_after_a_name_with_blanks() {
         let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 4 0 99";
-        let used = parse(stat, "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n").unwrap();
+        let used = parse(stat, "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t 1024 kB\n").unwrap();
         assert_eq!((used.cpu * 100.0).round() as i32, 200);
-        assert_eq!(used.peak as i32, 2);
+        assert_eq!((used.peak as i32, used.resident as i32), (2, 1));
     }
 
     #[test]
@@ -173,10 +178,14 @@ mod tests {
             line(200, "leases", "", "PUT", "9"),
             line(200, "", "", "GET", "9"),
         ];
-        let made = Requests::parse(&after.concat()).since(&Requests::parse(&before));
+        let after = Requests {
+            own: [("LIST pods".to_owned(), 1)].into(),
+            ..Requests::parse(&after.concat())
+        };
+        let made = after.since(&Requests::parse(&before));
         assert_eq!(made.counts["POST pods/binding"], 5);
         assert_eq!(made.refused["POST pods/binding"], 1);
-        assert_eq!(made.total(), 6);
+        assert_eq!(made.total(), 5, "the list was ours");
         assert_eq!(made.writes().len(), 1);
     }
 }

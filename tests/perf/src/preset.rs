@@ -1,34 +1,86 @@
-//! The sizes that are compared, as data.
+//! What is compared, by name and size, as data.
 
 use clap::ValueEnum;
 
-/// A named size.
+use crate::workloads::Workload;
+use crate::workloads::autoscalers::Autoscalers;
+use crate::workloads::daemonset::DaemonSet;
+use crate::workloads::deployment::Deployments;
+use crate::workloads::endpoints::Endpoints;
+use crate::workloads::garbage::Garbage;
+use crate::workloads::job::Job;
+use crate::workloads::namespace::Namespace;
+use crate::workloads::rest::Rest;
+use crate::workloads::statefulset::StatefulSet;
+
+/// A workload of a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Preset {
-    /// A small cluster.
+    /// A Deployment of 1,000 pods
     Small,
-    /// A large one.
+    /// Ten Deployments of 500 pods each
     Large,
+    /// A DaemonSet on 1,000 nodes
+    Daemonset,
+    /// An Indexed Job of 1,000 pods that end after a second
+    #[value(name = "job-1000")]
+    Job1000,
+    /// An Indexed Job of 5,000 pods that end after a second
+    #[value(name = "job-5000")]
+    Job5000,
+    /// A parallel StatefulSet of 500 pods
+    Statefulset,
+    /// A Service with 5,000 endpoints whose Deployment is restarted
+    Endpoints,
+    /// 500 autoscalers, and a load for four times the pods that are there
+    Autoscalers,
+    /// 10,000 objects whose owner is deleted
+    Garbage,
+    /// A namespace with 5,000 objects that is deleted
+    Namespace,
+    /// 1,000 nodes and 5,000 pods at rest, all controllers
+    Rest,
 }
 
 /// How much is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) nodes: usize,
-    pub(crate) pods: usize,
+    /// Pods, or what else the workload is made of.
+    pub(crate) count: usize,
     pub(crate) deployments: usize,
+    /// A Service for each Deployment.
+    pub(crate) services: bool,
 }
 
-const TABLE: [(Preset, Size); 2] = [
-    (Preset::Small, size(100, 1_000, 1)),
-    (Preset::Large, size(1_000, 5_000, 10)),
+const TABLE: [(Preset, Size); 11] = [
+    (Preset::Small, size(100, 1_000)),
+    (Preset::Large, ten_deployments(1_000, 5_000)),
+    (Preset::Daemonset, size(1_000, 1_000)),
+    (Preset::Job1000, size(100, 1_000)),
+    (Preset::Job5000, size(1_000, 5_000)),
+    (Preset::Statefulset, size(100, 500)),
+    // While it is restarted there are a quarter more.
+    (Preset::Endpoints, size(200, 5_000)),
+    (Preset::Autoscalers, size(100, 500)),
+    (Preset::Garbage, size(5, 10_000)),
+    (Preset::Namespace, size(5, 5_000)),
+    (Preset::Rest, size(1_000, 5_000)),
 ];
 
-const fn size(nodes: usize, pods: usize, deployments: usize) -> Size {
+const fn size(nodes: usize, count: usize) -> Size {
     Size {
         nodes,
-        pods,
-        deployments,
+        count,
+        deployments: 1,
+        services: false,
+    }
+}
+
+const fn ten_deployments(nodes: usize, pods: usize) -> Size {
+    Size {
+        deployments: 10,
+        ..size(nodes, pods)
     }
 }
 
@@ -36,5 +88,31 @@ impl Preset {
     pub(crate) fn size(self) -> Size {
         let row = TABLE.iter().find(|(preset, _)| *preset == self);
         row.expect("every preset has a row in the table").1
+    }
+
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The workload, of that size.
+    pub(crate) fn workload(self, size: Size) -> Box<dyn Workload> {
+        let Size { nodes, count, .. } = size;
+        match self {
+            Self::Small | Self::Large => Box::new(Deployments {
+                pods: count,
+                deployments: size.deployments.max(1),
+                services: size.services,
+            }),
+            Self::Daemonset => Box::new(DaemonSet { nodes }),
+            Self::Job1000 | Self::Job5000 => Box::new(Job { pods: count }),
+            Self::Statefulset => Box::new(StatefulSet { pods: count }),
+            Self::Endpoints => Box::new(Endpoints { pods: count }),
+            Self::Autoscalers => Box::new(Autoscalers { count }),
+            Self::Garbage => Box::new(Garbage { objects: count }),
+            Self::Namespace => Box::new(Namespace { objects: count }),
+            Self::Rest => Box::new(Rest { pods: count }),
+        }
     }
 }

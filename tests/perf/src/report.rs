@@ -6,77 +6,100 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::actor::Actor;
-use crate::load::{Load, Times};
-use crate::measure::{Requests, Usage};
+use crate::measure::{Requests, Usage, Used};
+use crate::preset::{Preset, Size};
+use crate::workloads::{About, Times};
 
 /// All that is known of one run. Times in seconds, memory in MiB.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
-    actor: String,
-    run: usize,
-    nodes: usize,
-    pods: usize,
-    deployments: usize,
-    services: bool,
-    /// Until all pods were Ready.
-    seconds: f64,
-    pods_per_second: f64,
-    /// Until the Deployments' statuses said so.
-    told_seconds: f64,
-    /// Processor time from the first POST until everything had settled.
-    cpu: BTreeMap<&'static str, f64>,
-    memory: BTreeMap<&'static str, f64>,
-    requests: BTreeMap<String, u64>,
-    refused: BTreeMap<String, u64>,
-    requests_per_pod: f64,
-    idle_seconds: u64,
-    idle_cpu: BTreeMap<&'static str, f64>,
-    idle_writes: BTreeMap<String, u64>,
+    pub(crate) preset: String,
+    pub(crate) actor: String,
+    pub(crate) run: usize,
+    pub(crate) nodes: usize,
+    /// One of the things that are counted.
+    pub(crate) thing: &'static str,
+    /// How many were asked for.
+    pub(crate) count: usize,
+    pub(crate) deployments: usize,
+    pub(crate) services: bool,
+    /// Until all was as it was asked for.
+    pub(crate) seconds: f64,
+    /// Things per second; none where the time is given.
+    pub(crate) rate: Option<f64>,
+    /// Until the statuses said so.
+    pub(crate) told_seconds: Option<f64>,
+    /// Processor time from the request until everything had settled.
+    pub(crate) cpu: BTreeMap<&'static str, f64>,
+    /// The most that was ever resident.
+    pub(crate) memory: BTreeMap<&'static str, f64>,
+    pub(crate) requests: BTreeMap<String, u64>,
+    pub(crate) refused: BTreeMap<String, u64>,
+    /// Leases left out.
+    pub(crate) requests_per_thing: f64,
+    pub(crate) idle_seconds: u64,
+    pub(crate) idle_cpu: BTreeMap<&'static str, f64>,
+    /// What was resident at the end.
+    pub(crate) idle_memory: BTreeMap<&'static str, f64>,
+    pub(crate) idle_requests: BTreeMap<String, u64>,
+    pub(crate) idle_writes: BTreeMap<String, u64>,
+}
+
+/// What was read off in a time.
+pub(crate) struct Readings {
+    pub(crate) usage: Usage,
+    pub(crate) requests: Requests,
+}
+
+impl Readings {
+    /// Those since `before`.
+    pub(crate) fn since(self, before: &Self) -> Self {
+        Self {
+            usage: self.usage.since(&before.usage),
+            requests: self.requests.since(&before.requests),
+        }
+    }
 }
 
 impl Run {
-    #[allow(clippy::too_many_arguments)] // one call, and each is a thing of its own
+    /// `what` is the preset, the actor and the number of the run.
     pub(crate) fn new(
-        actor: Actor,
-        run: usize,
-        load: &Load,
+        what: (Preset, Actor, usize),
+        size: Size,
+        about: &About,
         times: Times,
-        spent: &Usage,
-        made: &Requests,
-        idle_seconds: u64,
-        idle: &Usage,
-        idle_made: &Requests,
+        load: &Readings,
+        idle: (u64, &Readings),
     ) -> Self {
-        let seconds = times.ready.as_secs_f64();
-        let cpu = |usage: &Usage| {
-            usage
-                .0
-                .iter()
-                .map(|(&name, used)| (name, used.cpu))
-                .collect()
+        let (preset, actor, run) = what;
+        let (idle_seconds, idle) = idle;
+        let seconds = times.done.as_secs_f64();
+        let of = |readings: &Readings, figure: fn(&Used) -> f64| {
+            let used = readings.usage.0.iter();
+            used.map(|(&name, used)| (name, figure(used))).collect()
         };
         Self {
+            preset: preset.name(),
             actor: actor.to_string(),
             run,
-            nodes: load.nodes,
-            pods: load.pods,
-            deployments: load.deployments,
-            services: load.services,
+            nodes: size.nodes,
+            thing: about.thing,
+            count: about.count,
+            deployments: size.deployments,
+            services: size.services,
             seconds,
-            pods_per_second: load.pods as f64 / seconds,
-            told_seconds: times.told.as_secs_f64(),
-            cpu: cpu(spent),
-            memory: spent
-                .0
-                .iter()
-                .map(|(&name, used)| (name, used.peak))
-                .collect(),
-            requests: made.counts.clone(),
-            refused: made.refused.clone(),
-            requests_per_pod: made.total() as f64 / load.pods as f64,
+            rate: about.timed.then(|| about.count as f64 / seconds),
+            told_seconds: times.told.map(|told| told.as_secs_f64()),
+            cpu: of(load, |used| used.cpu),
+            memory: of(load, |used| used.peak),
+            requests: load.requests.counts.clone(),
+            refused: load.requests.refused.clone(),
+            requests_per_thing: load.requests.total() as f64 / about.count.max(1) as f64,
             idle_seconds,
-            idle_cpu: cpu(idle),
-            idle_writes: idle_made.writes(),
+            idle_cpu: of(idle, |used| used.cpu),
+            idle_memory: of(idle, |used| used.resident),
+            idle_requests: idle.requests.counts.clone(),
+            idle_writes: idle.requests.writes(),
         }
     }
 
@@ -90,23 +113,34 @@ impl Run {
 
 impl fmt::Display for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(rate) = self.rate {
+            let (thing, seconds) = (self.thing, self.seconds);
+            write!(f, "  {rate:.0} {thing}s/s: all done after {seconds:.2} s")?;
+            if let Some(told) = self.told_seconds {
+                write!(f, ", told by the statuses after {told:.2} s")?;
+            }
+            writeln!(f)?;
+        }
         writeln!(
             f,
-            "  {:.0} pods/s: all ready after {:.2} s, told by the Deployments after {:.2} s",
-            self.pods_per_second, self.seconds, self.told_seconds
-        )?;
-        writeln!(
-            f,
-            "  {:<12} {:>8} {:>10} {:>14}",
-            "", "CPU s", "peak MiB", "CPU s at rest"
+            "  {:<12} {:>8} {:>10} {:>14} {:>12}",
+            "", "CPU s", "peak MiB", "CPU s at rest", "MiB at rest"
         )?;
         for (name, cpu) in &self.cpu {
-            let (memory, idle) = (self.memory[name], self.idle_cpu[name]);
-            writeln!(f, "  {name:<12} {cpu:>8.2} {memory:>10.1} {idle:>14.2}")?;
+            let (peak, idle, rest) = (
+                self.memory[name],
+                self.idle_cpu[name],
+                self.idle_memory[name],
+            );
+            writeln!(
+                f,
+                "  {name:<12} {cpu:>8.2} {peak:>10.1} {idle:>14.2} {rest:>12.1}"
+            )?;
         }
         let mut requests: Vec<_> = self.requests.iter().collect();
         requests.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        writeln!(f, "  {:.2} requests per pod", self.requests_per_pod)?;
+        let (each, thing) = (self.requests_per_thing, self.thing);
+        writeln!(f, "  {each:.2} requests per {thing}")?;
         for (key, count) in requests {
             let refused = self.refused.get(key).copied().unwrap_or(0);
             let refused = match refused {
@@ -141,7 +175,7 @@ const WITH_NODES: &[&str] = &["controllers", "scheduler", "both", "nodes", "all"
 const SERVERS: &[&str] = &["apiserver", "etcd"];
 
 const FIGURES: &[Figure] = &[
-    ("pods/s", |run| run.pods_per_second),
+    ("THINGs/s", |run| run.rate.unwrap_or(0.0)),
     ("CPU s, controllers + scheduler", |run| {
         Run::sum(&run.cpu, WORK)
     }),
@@ -155,14 +189,20 @@ const FIGURES: &[Figure] = &[
     ("peak MiB, with nodes", |run| {
         Run::sum(&run.memory, WITH_NODES)
     }),
-    ("requests per pod", |run| run.requests_per_pod),
+    ("requests per THING", |run| run.requests_per_thing),
+    ("CPU s at rest, controllers + scheduler", |run| {
+        Run::sum(&run.idle_cpu, WORK)
+    }),
+    ("MiB at rest, controllers + scheduler", |run| {
+        Run::sum(&run.idle_memory, WORK)
+    }),
     ("writes at rest", |run| {
         run.idle_writes.values().sum::<u64>() as f64
     }),
 ];
 
-/// Prints median, minimum and maximum of each figure, and how the others compare with the first
-/// actor, run by run.
+/// Prints median, minimum and maximum of each figure of the runs of one preset, and how the others compare with
+/// the first actor, run by run.
 pub(crate) fn compare(runs: &[Run]) {
     let mut actors: Vec<&str> = Vec::new();
     for run in runs {
@@ -177,8 +217,13 @@ pub(crate) fn compare(runs: &[Run]) {
             .filter(move |run| run.actor == actor)
             .collect::<Vec<_>>()
     };
+    let thing = runs.first().map_or("thing", |run| run.thing);
     for (name, figure) in FIGURES {
-        println!("{name}");
+        // There is no rate where the time is given.
+        if name.ends_with("/s") && runs.iter().all(|run| run.rate.is_none()) {
+            continue;
+        }
+        println!("{}", name.replace("THING", thing));
         for actor in &actors {
             let values: Vec<f64> = of(actor).into_iter().map(figure).collect();
             // The controllers' share of a process that runs the nodes too is not known.
