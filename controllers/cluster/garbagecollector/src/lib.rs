@@ -27,27 +27,28 @@ mod monitor;
 pub mod plan;
 pub mod uid;
 
+use ::plan::{Metric, Stability};
 use collect::Collector;
-use prometheus_client::metrics::counter::Counter;
 use runtime::Runtime;
 
 /// Upstream's name of this controller: event source, field manager.
 pub const NAME: &str = "garbage-collector-controller";
 
+/// (upstream: `pkg/controller/garbagecollector/metrics/metrics.go`)
+static SYNC_ERRORS: Metric = Metric::counter(
+    "garbagecollector_controller_resources_sync_error_total",
+    Stability::Alpha,
+    &[],
+    "Times that what the API server serves could not be read",
+);
+
 /// Runs it, with this many objects looked at at once. To be called before the runtime is started.
 pub fn run(runtime: &Runtime, workers: usize) {
-    let failures = Counter::<u64>::default();
-    runtime.metrics().register(|registry| {
-        registry.register(
-            "garbagecollector_controller_resources_sync_error",
-            "Times that what the API server serves could not be read",
-            failures.clone(),
-        );
-    });
+    runtime.metrics().declare(&[&SYNC_ERRORS]);
     let collector = Collector::new(runtime);
     runtime.spawn(
         "garbage collector: kinds",
-        monitor::run(collector.clone(), failures),
+        monitor::run(collector.clone(), runtime.metrics().clone()),
     );
     for _ in 0..workers {
         runtime.spawn("garbage collector", collector.clone().work());

@@ -1,11 +1,12 @@
 //! Keeps a watch on every kind of which objects can be collected, as kinds come and go.
 
+use crate::SYNC_ERRORS;
 use crate::collect::Collector;
 use crate::graph::Seen;
 use ::plan::Kind;
 use ahash::AHashMap;
-use prometheus_client::metrics::counter::Counter;
 use runtime::meta::{MetaWatch, Told};
+use runtime::metrics::Metrics;
 use runtime::served::{Served, Table};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -34,7 +35,7 @@ struct Watch {
 }
 
 /// Runs until the process ends.
-pub(crate) async fn run(collector: Arc<Collector>, failures: Counter) {
+pub(crate) async fn run(collector: Arc<Collector>, metrics: Metrics) {
     let caches = collector.runtime.caches();
     while !caches.are_started() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -55,7 +56,7 @@ pub(crate) async fn run(collector: Arc<Collector>, failures: Counter) {
                 PERIOD
             }
             Err(error) => {
-                failures.inc();
+                metrics.record(&[SYNC_ERRORS.of(1.0)]);
                 tracing::debug!(%error, "what is served cannot be read");
                 if watches.is_empty() { RETRY } else { PERIOD }
             }

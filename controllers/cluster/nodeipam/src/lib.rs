@@ -21,17 +21,18 @@
 //! reading at [`plan`]; [`ranges`] keeps the books.
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod options;
 mod plan;
 pub mod ranges;
 
 pub use options::{Flags, Options};
 
-use ::plan::Plan;
+use ::plan::{Metric, Plan};
 use k8s_openapi::api::core::v1::Node;
 use objects::cidr::Cidr;
 use objects::meta;
-use ranges::Ranges;
+use ranges::{Done, Ranges};
 use runtime::{Caches, Change, Controller, Key, Moment, Watches};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -78,6 +79,7 @@ impl Controller for NodeIpamController {
     const NAME: &'static str = "node-ipam-controller";
     const SOURCE: &'static str = "cidrAllocator";
     const QUEUE: &'static str = "cidrallocator_node";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
 
     type Object = Node;
     type World = World;
@@ -89,9 +91,18 @@ impl Controller for NodeIpamController {
     fn watch(_: &Watches<'_>) {}
 
     fn listen(&self, watches: &Watches<'_>) {
-        let ranges = self.ranges.clone();
+        let (ranges, metrics) = (self.ranges.clone(), watches.metrics());
+        metrics.record(&metrics::measure(&lock(&ranges).usage()));
         watches.on::<Node>(move |change, queue, caches| {
-            if !see(&mut lock(&ranges), change) {
+            // Whatever was handed out since the last change shows in this one or will in another.
+            let (is_freed, usage) = {
+                let mut ranges = lock(&ranges);
+                (see(&mut ranges, change), ranges.usage())
+            };
+            if usage.iter().any(|usage| usage.done != Done::default()) {
+                metrics.record(&metrics::measure(&usage));
+            }
+            if !is_freed {
                 return;
             }
             // Something came free that others may wait for.

@@ -70,7 +70,7 @@ impl Flags {
         };
         let bits = self.bits(&cluster)?;
         for (range, bits) in cluster.iter().zip(&bits) {
-            self.check(*range, *bits)?;
+            check(*range, *bits)?;
         }
         Ok(Options {
             cluster: cluster.into_iter().zip(bits).collect(),
@@ -116,26 +116,26 @@ impl Flags {
             })
             .collect())
     }
+}
 
-    fn check(&self, range: Cidr, bits: u8) -> Result<(), String> {
-        let prefix = range.prefix();
-        if bits > range.width() {
-            return Err(format!(
-                "--node-cidr-mask-size: an address of {range} has no {bits} bits"
-            ));
-        }
-        if bits < prefix {
-            return Err(format!(
-                "--cluster-cidr {range}: a node's range of /{bits} does not fit in it"
-            ));
-        }
-        if range.is_v6() && bits - prefix > V6_BITS {
-            return Err(format!(
-                "--cluster-cidr {range}: a node's range of /{bits} is more than {V6_BITS} bits longer; make one of the two nearer the other"
-            ));
-        }
-        Ok(())
+fn check(range: Cidr, bits: u8) -> Result<(), String> {
+    let prefix = range.prefix();
+    if bits > range.width() {
+        return Err(format!(
+            "--node-cidr-mask-size: an address of {range} has no {bits} bits"
+        ));
     }
+    if bits < prefix {
+        return Err(format!(
+            "--cluster-cidr {range}: a node's range of /{bits} does not fit in it"
+        ));
+    }
+    if range.is_v6() && bits - prefix > V6_BITS {
+        return Err(format!(
+            "--cluster-cidr {range}: a node's range of /{bits} is more than {V6_BITS} bits longer; make one of the two nearer the other"
+        ));
+    }
+    Ok(())
 }
 
 /// One range, or one of each family.

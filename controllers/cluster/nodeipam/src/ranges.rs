@@ -26,10 +26,36 @@ struct Pool {
     taken: BTreeMap<u128, u32>,
     /// What is held of more than one piece: by Services, and by nodes of another size.
     wide: Vec<(u128, u128)>,
+    /// What was done since it was last asked for.
+    done: Done,
+}
+
+/// What was done to a range of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// So many pieces were taken.
+    pub taken: u128,
+    /// So many came free.
+    pub released: u128,
+    /// For each piece that was handed out: how many were looked at before it.
+    pub tries: Vec<u128>,
+}
+
+/// How much of a range of the cluster is in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    /// The range.
+    pub range: Cidr,
+    /// How many pieces there are.
+    pub pieces: u128,
+    /// How many of them are taken.
+    pub taken: u128,
+    /// What was done since this was last asked for.
+    pub done: Done,
 }
 
 /// Pieces of a pool, the first and the last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     pool: usize,
     first: u128,
@@ -49,9 +75,11 @@ impl Ranges {
                 next: 0,
                 taken: BTreeMap::new(),
                 wide: Vec::new(),
+                done: Done::default(),
             };
             let services = options.services.iter();
             pool.wide = services.filter_map(|cidr| pool.pieces_of(*cidr)).collect();
+            pool.done.taken = pool.wide.iter().map(width).sum();
             pool
         });
         Self {
@@ -66,7 +94,11 @@ impl Ranges {
         if !self.nodes.contains_key(node) {
             let free: Option<Vec<u128>> = self.pools.iter().map(Pool::free).collect();
             let spans = free?.into_iter().enumerate().map(|(pool, piece)| {
-                self.pools[pool].next = (piece + 1) % self.pools[pool].pieces;
+                let books = &mut self.pools[pool];
+                let passed = piece.checked_sub(books.next);
+                let passed = passed.unwrap_or_else(|| books.pieces - books.next + piece);
+                books.done.tries.push(passed);
+                books.next = (piece + 1) % books.pieces;
                 Span {
                     pool,
                     first: piece,
@@ -88,7 +120,6 @@ impl Ranges {
     /// The node of this name has these ranges, and no others; one that could not be read is none. Whether there are
     /// some that are not of the cluster.
     pub fn hold(&mut self, node: &str, ranges: &[Option<Cidr>]) -> bool {
-        self.forget(node);
         let mut spans = Vec::new();
         let mut strange = false;
         for range in ranges {
@@ -102,8 +133,22 @@ impl Ranges {
                 None => strange = true,
             }
         }
-        self.take(node, spans);
+        if self.nodes.get(node) != Some(&spans) {
+            self.forget(node);
+            self.take(node, spans);
+        }
         strange
+    }
+
+    /// How the ranges of the cluster are used. What was done is told once.
+    pub fn usage(&mut self) -> Vec<Usage> {
+        let usage = |pool: &mut Pool| Usage {
+            range: pool.range,
+            pieces: pool.pieces,
+            taken: pool.taken.len() as u128 + pool.wide.iter().map(width).sum::<u128>(),
+            done: std::mem::take(&mut pool.done),
+        };
+        self.pools.iter_mut().map(usage).collect()
     }
 
     /// The node of this name is gone. Whether it had something.
@@ -148,9 +193,12 @@ impl Pool {
 
     fn take(&mut self, first: u128, last: u128) {
         if first == last {
-            *self.taken.entry(first).or_default() += 1;
+            let holders = self.taken.entry(first).or_default();
+            *holders += 1;
+            self.done.taken += u128::from(*holders == 1);
         } else {
             self.wide.push((first, last));
+            self.done.taken += width(&(first, last));
         }
     }
 
@@ -158,11 +206,13 @@ impl Pool {
         if first != last {
             if let Some(at) = self.wide.iter().position(|wide| *wide == (first, last)) {
                 self.wide.swap_remove(at);
+                self.done.released += width(&(first, last));
             }
         } else if let Some(count) = self.taken.get_mut(&first) {
             *count -= 1;
             if *count == 0 {
                 self.taken.remove(&first);
+                self.done.released += 1;
             }
         }
     }
@@ -189,6 +239,11 @@ impl Pool {
         let last = number(cidr.last().min(self.range.last()));
         Some((first, last))
     }
+}
+
+/// How many pieces lie between, these included.
+fn width((first, last): &(u128, u128)) -> u128 {
+    last - first + 1
 }
 
 #[cfg(test)]

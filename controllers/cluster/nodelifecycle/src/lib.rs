@@ -43,11 +43,10 @@ mod zones;
 pub use book::{Book, Health};
 pub use zones::{ZoneState, Zones, zone_of};
 
-use ::plan::{Note, Object, Outcome, Plan, Reference};
+use ::plan::{Metric, Note, Object, Outcome, Plan, Reference, Sample, Turn};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use metrics::Metrics;
 use objects::{meta, node as nodes, pod as pods};
 use runtime::{Caches, Contact, Controller, Key, Moment, Reads, Runtime, Watches};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +61,6 @@ pub struct NodeLifecycleController {
     reads: Reads,
     contact: Contact,
     book: Arc<Mutex<Book>>,
-    metrics: Metrics,
 }
 
 /// What it looks at when it decides about one node.
@@ -87,12 +85,12 @@ impl NodeLifecycleController {
     /// The controller of a process.
     pub fn new(runtime: &Runtime) -> Self {
         let book = Arc::new(Mutex::new(Book::default()));
-        let metrics = runtime.metrics().register(Metrics::register);
-        let (nodes, clock, zones) = (book.clone(), runtime.clock(), metrics.clone());
+        let metrics = runtime.metrics().clone();
+        let (nodes, clock) = (book.clone(), runtime.clock());
         let listener = move |change: &runtime::Change<Node>| {
             let mut book = locked(&nodes);
             book.node(change.old.as_deref(), change.new.as_deref(), clock.now());
-            zones.zones(book.zones());
+            metrics.record(&metrics::zones(book.zones()));
         };
         runtime.caches().of::<Node>().listen(Box::new(listener));
         let (leases, clock) = (book.clone(), runtime.clock());
@@ -108,7 +106,6 @@ impl NodeLifecycleController {
             reads: runtime.reads(),
             contact: runtime.contact(),
             book,
-            metrics,
         }
     }
 
@@ -127,6 +124,7 @@ impl Controller for NodeLifecycleController {
     const NAME: &'static str = "node-lifecycle-controller";
     const SOURCE: &'static str = "node-controller";
     const QUEUE: &'static str = "node_lifecycle_controller";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Node;
     type World = World;
 
@@ -167,9 +165,6 @@ impl Controller for NodeLifecycleController {
         }
         if world.wants_taint() {
             world.may_taint = locked(&self.book).claim(&node, now);
-            if world.may_taint {
-                self.metrics.evicted(zone_of(&node));
-            }
         }
         if is_unknown(&node) && (world.silent || !world.health.signs) {
             world.pods = caches.of::<Pod>().indexed(BY_NODE, &name);
@@ -190,6 +185,10 @@ impl Controller for NodeLifecycleController {
 
     fn status_notes(world: &World, _: &Object) -> Vec<Note> {
         status::notes(world)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 
     fn gone(&self, _: &Caches, key: &Key) -> Plan {

@@ -371,3 +371,31 @@ fn time_goes_on_when_one_taint_takes_the_place_of_the_other() {
     let taint = r#"{"effect":"NoExecute","key":"node.kubernetes.io/unreachable","timeAdded":"2027-01-15T07:00:00Z"}"#;
     assert!(plan.contains(taint), "{plan}");
 }
+
+#[test]
+fn a_node_that_loses_its_pods_is_counted_once_it_is_written() {
+    use ::plan::{Outcome, Turn};
+    let labels = json!({ "labels": {
+        "topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z",
+    } });
+    let mut node = node(&GONE, &[]);
+    node["metadata"]["labels"] = labels["labels"].clone();
+    let mut world = world(node);
+    let measured = |world: &World, success: bool| -> Vec<String> {
+        let plan = plan::plan(world);
+        let outcome = Outcome::default();
+        let turn = Turn {
+            success,
+            took: std::time::Duration::from_millis(4),
+            ..Turn::new(&plan, &outcome, NOW)
+        };
+        let samples = crate::metrics::measure(world, &turn);
+        samples.iter().map(ToString::to_string).collect()
+    };
+    let took = "node_collector_update_node_health_duration_seconds 0.004";
+    assert_eq!(measured(&world, true), [took]);
+    world.may_taint = true;
+    let evicted = r#"node_collector_evictions_total{zone="r:\0:z"} 1"#;
+    assert_eq!(measured(&world, true), [took, evicted]);
+    assert_eq!(measured(&world, false), [took]);
+}

@@ -1,15 +1,12 @@
 //! Looks at pods whose time may have come, and removes them.
 
-use crate::NAME;
 use crate::machines::Machines;
 use crate::plan::{self, Reason, Whereabouts, World};
+use crate::{NAME, metrics};
 use ::plan::{Kind, Outcome};
 use ahash::AHashSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use objects::{meta, pod};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use runtime::{Backoff, Change, Executor, Key, Queue, Reads, Runtime};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,7 +28,6 @@ pub(crate) struct Collector {
     executor: Executor,
     queue: Queue,
     threshold: usize,
-    metrics: Metrics,
     state: Mutex<State>,
 }
 
@@ -44,40 +40,15 @@ struct State {
     removed: AHashSet<String>,
 }
 
-#[derive(Clone, Default)]
-struct Metrics {
-    removals: Family<Labels, Counter>,
-    errors: Family<Labels, Counter>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    namespace: String,
-    reason: &'static str,
-}
-
 impl Collector {
     pub(crate) fn new(runtime: &Runtime, threshold: usize) -> Arc<Self> {
-        let metrics = Metrics::default();
-        runtime.metrics().register(|registry| {
-            registry.register(
-                "pod_gc_collector_force_delete_pods",
-                "Pods that were deleted without a grace period",
-                metrics.removals.clone(),
-            );
-            registry.register(
-                "pod_gc_collector_force_delete_pod_errors",
-                "Pods that could not be deleted without a grace period",
-                metrics.errors.clone(),
-            );
-        });
+        runtime.metrics().declare(metrics::METRICS);
         Arc::new(Self {
             runtime: runtime.clone(),
             reads: runtime.reads(),
             executor: runtime.executor(NAME),
             queue: Queue::new(BACKOFF, runtime.metrics().queue("orphaned_pods_nodes")),
             threshold,
-            metrics,
             state: Mutex::default(),
         })
     }
@@ -250,17 +221,11 @@ impl Collector {
     }
 
     fn report(&self, key: &Key, reason: Reason, plan: &::plan::Plan, outcome: &Outcome) {
-        let labels = Labels {
-            namespace: key.namespace.to_string(),
-            reason: reason.name(),
-        };
-        self.metrics.removals.get_or_create(&labels).inc();
+        let samples = metrics::measure(&key.namespace, reason, outcome);
+        self.runtime.metrics().record(&samples);
         let result = match outcome.failure() {
             None => "done",
-            Some(failure) => {
-                self.metrics.errors.get_or_create(&labels).inc();
-                &failure.message
-            }
+            Some(failure) => &failure.message,
         };
         let text = plan.to_string();
         tracing::debug!(controller = NAME, object = %key, outcome = result, "plan\n{text}");

@@ -21,6 +21,7 @@
 
 mod collect;
 mod machines;
+mod metrics;
 pub mod plan;
 #[cfg(test)]
 mod tests;

@@ -52,8 +52,14 @@ fn world(pod: Value, node: Whereabouts) -> World {
     }
 }
 
+/// The plan in one line, without what is written into a status.
 fn text(world: &World) -> String {
-    plan(world).1.to_string().replace('\n', ", ")
+    let text = plan(world).1.to_string();
+    let lines = text.lines().map(|line| match line.split_once(" {") {
+        Some((write, body)) => format!("{write} {}", body.rsplit("} ").next().unwrap_or_default()),
+        None => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join(", ")
 }
 
 #[test]
@@ -323,4 +329,41 @@ fn a_node_is_missing_since_it_went_or_was_first_missed() {
     machines.is_there("n", &node("a", "", 0));
     machines.went("n", &node("a", "", 0), at(20));
     assert_eq!(machines.missing_since("n", at(30)), at(20));
+}
+
+#[test]
+fn removals_and_failures_are_counted_by_namespace_and_reason() {
+    use ::plan::{Cause, Failure, Outcome};
+    let measured = |outcome: &Outcome, world: &World| -> Vec<String> {
+        let (reason, _) = plan(world);
+        let samples = crate::metrics::measure("shop", reason.unwrap(), outcome);
+        samples.iter().map(ToString::to_string).collect()
+    };
+    let line = |name: &str, reason: &str| {
+        format!(
+            r#"pod_gc_collector_force_delete_{name}_total{{namespace="shop",reason="{reason}"}} 1"#
+        )
+    };
+    let orphan = world(pod("Running"), missing(60, true));
+    assert_eq!(
+        measured(&Outcome::default(), &orphan),
+        [line("pods", "orphaned")]
+    );
+    let out = world(deleted("Running"), OUT);
+    let refused = Outcome {
+        failures: vec![Failure {
+            on: ::plan::Reference::to(&*out.pod),
+            verb: "delete",
+            cause: Cause::Forbidden,
+            message: String::new(),
+        }],
+        ..Outcome::default()
+    };
+    assert_eq!(
+        measured(&refused, &out),
+        [
+            line("pods", "out-of-service"),
+            line("pod_errors", "out-of-service")
+        ]
+    );
 }

@@ -23,6 +23,7 @@
 
 pub mod jwt;
 pub mod legacy;
+mod metrics;
 mod plan;
 pub mod tokens;
 
@@ -30,7 +31,7 @@ pub use jwt::Issuer;
 pub use legacy::LegacyTokenCleaner;
 pub use tokens::TokenController;
 
-use ::plan::Plan;
+use ::plan::{Metric, Plan, Sample, Turn};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use objects::meta;
 use runtime::{Caches, Change, Controller, Key, Moment, Queue, Watched, Watches};
@@ -108,6 +109,7 @@ impl Controller for ServiceAccountController {
 impl Controller for RootCaPublisher {
     const NAME: &'static str = "root-ca-certificate-publisher-controller";
     const QUEUE: &'static str = "root_ca_cert_publisher";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Namespace;
     type World = RootCaWorld;
 
@@ -128,6 +130,10 @@ impl Controller for RootCaPublisher {
 
     fn plan(world: &RootCaWorld) -> Plan {
         plan::root_ca(world)
+    }
+
+    fn measure(_: &RootCaWorld, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(turn)
     }
 }
 

@@ -21,12 +21,13 @@
 //! Start reading at [`plan`].
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod plan;
 mod since;
 #[cfg(test)]
 mod tests;
 
-use ::plan::Plan;
+use ::plan::{Metric, Plan, Sample, Turn};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use objects::{meta, node as nodes, pod as pods};
@@ -117,6 +118,7 @@ impl TaintEvictionController {
 impl Controller for TaintEvictionController {
     const NAME: &'static str = "taint-eviction-controller";
     const QUEUE: &'static str = "noexec_taint_node";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Node;
     type World = World;
 
@@ -184,6 +186,10 @@ impl Controller for TaintEvictionController {
 
     fn plan(world: &World) -> Plan {
         plan::plan(world)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 
     fn gone(&self, _: &Caches, key: &Key) -> Plan {

@@ -104,6 +104,14 @@ fn stay(world: &World, pod: &Pod) -> Stay {
     stays.min().unwrap_or(Stay::Forever)
 }
 
+/// When a pod has to go, if it has to.
+pub(crate) fn due(world: &World, pod: &Pod) -> Option<Timestamp> {
+    match stay(world, pod) {
+        Stay::Until(at) => Some(at),
+        Stay::Forever => None,
+    }
+}
+
 /// A time that was over before anybody was there is put off until the node could have said that it is back.
 fn chance(world: &World, over: Timestamp) -> Timestamp {
     match world.contact {

@@ -279,3 +279,33 @@ fn a_taint_that_does_not_say_is_as_old_as_the_list() {
     assert_eq!(since(&mut Since::default(), &plain, None, 200), 200);
     assert_eq!(since(&mut Since::default(), &plain, Some(&live), 30), 30);
 }
+
+#[test]
+fn how_late_pods_were_deleted_is_measured() {
+    use ::plan::{Outcome, Turn};
+    let marked = || {
+        let mut pod = pod("web", json!([tolerates("k", Some(30))]));
+        let condition = json!([{
+            "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+        }]);
+        pod.status = Some(serde_json::from_value(json!({ "conditions": condition })).unwrap());
+        pod
+    };
+    let measured = |pods: Vec<Pod>| -> Vec<String> {
+        let world = world(vec![taint("k", "", 0)], pods, 31);
+        let plan = plan::plan(&world);
+        let outcome = Outcome::of(&plan);
+        let ended = world.now + jiff::SignedDuration::from_millis(500);
+        let samples = crate::metrics::measure(&world, &Turn::new(&plan, &outcome, ended));
+        samples.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        measured(vec![marked()]),
+        [
+            "taint_eviction_controller_pod_deletions_total 1",
+            "taint_eviction_controller_pod_deletion_duration_seconds 1.5",
+        ]
+    );
+    // That one is only marked.
+    assert!(measured(vec![pod("web", json!([]))]).is_empty());
+}

@@ -6,7 +6,7 @@ use crate::queue::{Backoff, Queue};
 use crate::watched::Watched;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use plan::{Metric, Note, Object, Outcome, Plan, Sample, Turn};
+use plan::{Kind, Metric, Note, Object, Outcome, Plan, Sample, Turn};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +29,6 @@ pub trait Controller: Send + Sync + Sized + 'static {
     const STATUS_WINDOW: Duration = Duration::from_millis(100);
     /// What it counts, by upstream's names.
     const METRICS: &'static [&'static Metric] = &[];
-    /// Counts the turns that were put off because the caches did not show our own last write yet; its labels are
-    /// the group and the resource of that.
-    const STALE: Option<&'static Metric> = None;
 
     /// The kind that it reconciles.
     type Object: Watched;
@@ -80,11 +77,22 @@ pub trait Controller: Send + Sync + Sized + 'static {
         Vec::new()
     }
 
-    /// What a turn adds to the metrics. What it says of a gauge holds until its next turn, or until the object is
-    /// gone. Pure.
+    /// What a turn adds to the metrics. What it says of gauges holds until another turn about the object says
+    /// something of any, or until the object is gone. Pure.
     fn measure(world: &Self::World, turn: &Turn<'_>) -> Vec<Sample> {
         let _ = (world, turn);
         Vec::new()
+    }
+
+    /// What a turn adds that is put off, because the cache of this kind does not show our own last write yet.
+    fn held(behind: Kind) -> Option<Sample> {
+        let _ = behind;
+        None
+    }
+
+    /// The status was written: for a controller that tells what others say in it from what it has said itself.
+    fn written(&self, world: &Self::World, status: &Object) {
+        let _ = (world, status);
     }
 
     /// What to do for an object that is no longer there. Pure over the caches.

@@ -56,7 +56,6 @@ impl<C: Controller> Loop<C> {
         let queue = Queue::new(C::BACKOFF, process.metrics().queue(C::QUEUE));
         let metrics = process.metrics().clone();
         metrics.declare(C::METRICS);
-        metrics.declare(C::STALE.as_slice());
         let watches = Watches {
             caches,
             queue: queue.clone(),
@@ -227,33 +226,29 @@ impl<C: Controller> Loop<C> {
 
     /// The caches have not shown our last writes yet.
     fn hold(&self, key: &Key, kind: Kind) {
-        if let Some(metric) = C::STALE {
-            let sample = metric.at([kind.group, kind.plural], 1.0);
-            self.process.metrics().record(&[sample]);
-        }
+        self.process.metrics().record(C::held(kind).as_slice());
         let since = *self.held().entry(key.clone()).or_insert_with(Instant::now);
         let delay = (since.elapsed() / 4).clamp(HELD, HELD_MAX);
         self.queue.add_after(key.clone(), delay);
     }
 
-    /// What a turn measured: increments are added, shares take the place of those of the turn before.
+    /// What a turn measured: increments are added, shares take the place of those of an earlier turn.
     fn count(&self, key: &Key, samples: Vec<Sample>) {
         let is_share = |sample: &Sample| sample.metric.measure == Measure::Gauge;
-        let (new, increments): (Vec<_>, Vec<_>) = samples.into_iter().partition(is_share);
+        let (shares, increments): (Vec<_>, Vec<_>) = samples.into_iter().partition(is_share);
         self.process.metrics().record(&increments);
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = match new.is_empty() {
-            true => shares.remove(key),
-            false => shares.insert(key.clone(), new.clone()),
-        };
-        drop(shares);
-        self.process
-            .metrics()
-            .exchange(old.as_deref().unwrap_or_default(), &new);
+        if !shares.is_empty() {
+            let old = self.shares().insert(key.clone(), shares.clone());
+            let old = old.unwrap_or_default();
+            self.process.metrics().exchange(&old, &shares);
+        }
     }
 
     async fn gone(&self, key: &Key) {
-        self.count(key, Vec::new());
+        let shares = self.shares().remove(key);
+        self.process
+            .metrics()
+            .exchange(&shares.unwrap_or_default(), &[]);
         self.ledger.forget(key);
         self.held().remove(key);
         self.written().remove(key);
@@ -284,6 +279,10 @@ impl<C: Controller> Loop<C> {
 
     fn held(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Instant>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shares(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Vec<Sample>>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn written(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Instant>> {

@@ -17,12 +17,13 @@
 //! goes.
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod plan;
 
 pub use objects::endpoint::{MANAGED_BY_LABEL, SERVICE_NAME_LABEL};
 pub use plan::topology::Shares;
 
-use ::plan::Plan;
+use ::plan::{Kind, Metric, Plan, Sample, Turn};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -144,6 +145,7 @@ impl Controller for EndpointSliceController {
     const NAME: &'static str = "endpointslice-controller";
     const SOURCE: &'static str = "endpoint-slice-controller";
     const QUEUE: &'static str = "endpoint_slice";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Service;
     type World = World;
 
@@ -219,6 +221,14 @@ impl Controller for EndpointSliceController {
 
     fn plan(world: &World) -> Plan {
         plan::plan(world)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
+    }
+
+    fn held(_: Kind) -> Option<Sample> {
+        Some(metrics::held())
     }
 
     fn gone(&self, _: &Caches, key: &Key) -> Plan {

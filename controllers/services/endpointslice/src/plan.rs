@@ -266,7 +266,7 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
 }
 
 /// `utils.go ownedBy`
-fn is_owned(slice: &EndpointSlice, service: &Service) -> bool {
+pub(crate) fn is_owned(slice: &EndpointSlice, service: &Service) -> bool {
     let owners = slice.metadata.owner_references.iter().flatten();
     let uid = meta::uid(&service.metadata);
     owners
@@ -280,7 +280,7 @@ fn sorted(slices: &[Arc<EndpointSlice>]) -> Vec<&Arc<EndpointSlice>> {
     sorted
 }
 
-fn count(slice: &EndpointSlice) -> usize {
+pub(crate) fn count(slice: &EndpointSlice) -> usize {
     slice.endpoints.as_ref().map_or(0, Vec::len)
 }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod closed_loop;
+mod measuring;
 
 use super::*;
 use serde_json::{Value, json};

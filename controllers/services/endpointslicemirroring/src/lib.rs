@@ -15,11 +15,12 @@
 //! has the reason `FailedToUpdateEndpointSlices`, and never uses it) and is tried until it succeeds, not 15 times.
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-use ::plan::{Action, Plan};
+use ::plan::{Action, Metric, Plan, Sample, Turn};
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -97,6 +98,7 @@ impl Controller for MirroringController {
     const NAME: &'static str = "endpointslice-mirroring-controller";
     const SOURCE: &'static str = "endpoint-slice-mirroring-controller";
     const QUEUE: &'static str = "endpoint_slice_mirroring";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Endpoints;
     type World = World;
 
@@ -137,6 +139,10 @@ impl Controller for MirroringController {
 
     fn plan(world: &World) -> Plan {
         plan::plan(world)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 
     fn gone(&self, caches: &Caches, key: &Key) -> Plan {

@@ -1,6 +1,6 @@
 //! Which slices are written: one for each IP family and each set of ports.
 
-mod desired;
+pub(crate) mod desired;
 
 use crate::{MANAGED_BY, Mirrored, World, delete};
 use ::plan::{Action, Note, Plan, Reference};
@@ -46,12 +46,7 @@ fn mirror(world: &Mirrored) -> Plan {
     if world.news {
         tell(&mut plan, world, &skipped);
     }
-    let mut existing: BTreeMap<GroupKey, Vec<&Arc<EndpointSlice>>> = BTreeMap::new();
-    for slice in sorted(&world.slices) {
-        let ports = endpoint::port_key(slice.ports.as_deref().unwrap_or_default());
-        let key = (slice.address_type.clone(), ports);
-        existing.entry(key).or_default().push(slice);
-    }
+    let mut existing = by_group(sorted(&world.slices));
     let mut drafts = Drafts::default();
     for (key, group) in groups {
         let slices = existing.remove(&key).unwrap_or_default();
@@ -223,7 +218,20 @@ fn write(plan: &mut Plan, drafts: Drafts, world: &Mirrored) {
     plan.then(deletes.map(|slice| warn(delete(slice, why))).collect());
 }
 
-fn sorted(slices: &[Arc<EndpointSlice>]) -> Vec<&Arc<EndpointSlice>> {
+/// The slices by what they are for.
+pub(crate) fn by_group(
+    slices: Vec<&Arc<EndpointSlice>>,
+) -> BTreeMap<GroupKey, Vec<&Arc<EndpointSlice>>> {
+    let mut groups: BTreeMap<GroupKey, Vec<&Arc<EndpointSlice>>> = BTreeMap::new();
+    for slice in slices {
+        let ports = endpoint::port_key(slice.ports.as_deref().unwrap_or_default());
+        let key = (slice.address_type.clone(), ports);
+        groups.entry(key).or_default().push(slice);
+    }
+    groups
+}
+
+pub(crate) fn sorted(slices: &[Arc<EndpointSlice>]) -> Vec<&Arc<EndpointSlice>> {
     let mut sorted: Vec<_> = slices.iter().collect();
     sorted.sort_by_key(|slice| meta::name(&slice.metadata));
     sorted

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::{Mirrored, MirroringController, World, has_selector, is_exempt};
-use ::plan::{Plan, Verb};
+use ::plan::{Outcome, Plan, Turn, Verb};
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use runtime::Controller;
@@ -425,4 +425,81 @@ fn what_is_not_to_be_mirrored_has_no_slices() {
         let service: Service = serde_json::from_value(json!({ "spec": spec })).unwrap();
         assert_eq!(has_selector(&service), expected, "{spec}");
     }
+}
+
+/// What a turn adds whose writes are committed.
+fn measured(world: &World) -> Vec<String> {
+    let plan = MirroringController::plan(world);
+    let outcome = Outcome::of(&plan);
+    let turn = Turn::new(&plan, &outcome, jiff::Timestamp::UNIX_EPOCH);
+    let samples = MirroringController::measure(world, &turn);
+    let line = |sample: &::plan::Sample| {
+        let line = sample.to_string();
+        line.replace("endpoint_slice_mirroring_controller_", "")
+    };
+    samples.iter().map(line).collect()
+}
+
+fn per_sync(skipped: u32, added: u32, updated: u32, removed: u32) -> [String; 4] {
+    [
+        format!("addresses_skipped_per_sync {skipped}"),
+        format!("endpoints_added_per_sync {added}"),
+        format!("endpoints_updated_per_sync {updated}"),
+        format!("endpoints_removed_per_sync {removed}"),
+    ]
+}
+
+#[test]
+fn what_a_turn_changes_is_counted() {
+    let two = json!([subset(&["10.0.0.1", "fd00::1", "x"], &["10.0.0.2"], &[80])]);
+    let first = endpoints(two, json!({}));
+    let counts = measured(&world(&first, &[], 1000));
+    assert_eq!(
+        counts[..2],
+        [
+            "endpoints_sync_duration 0",
+            r#"changes{operation="create"} 2"#
+        ]
+    );
+    assert_eq!(counts[2..6], per_sync(1, 3, 0, 0));
+    assert_eq!(
+        counts[6..],
+        [
+            "endpoints_desired 3",
+            "num_endpoint_slices 2",
+            "desired_endpoint_slices 2"
+        ]
+    );
+
+    let slices = mirror(&first);
+    let counts = measured(&world(&first, &slices, 1000));
+    assert_eq!(counts[1..5], per_sync(1, 0, 0, 0));
+
+    // One comes, one becomes ready, one goes, and the other family is gone.
+    let next = json!([subset(&["10.0.0.2", "10.0.0.3"], &[], &[80])]);
+    let counts = measured(&world(&endpoints(next, json!({})), &slices, 1000));
+    assert_eq!(
+        counts[1..3],
+        [
+            r#"changes{operation="update"} 1"#,
+            r#"changes{operation="delete"} 1"#
+        ]
+    );
+    assert_eq!(counts[3..7], per_sync(0, 1, 1, 2));
+
+    let slices: Vec<_> = slices.into_iter().map(Arc::new).collect();
+    let counts = measured(&World::Unmirrored(slices));
+    assert_eq!(
+        counts[1..],
+        [
+            r#"changes{operation="delete"} 2"#,
+            "endpoints_desired 0",
+            "num_endpoint_slices 0",
+            "desired_endpoint_slices 0",
+        ]
+    );
+    assert_eq!(
+        measured(&World::Unmirrored(vec![])),
+        ["endpoints_sync_duration 0"]
+    );
 }

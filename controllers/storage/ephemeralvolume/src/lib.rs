@@ -10,9 +10,10 @@
 //! Semantics: upstream `pkg/controller/volume/ephemeral/controller.go`. Start reading at [`plan`].
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod plan;
 
-use ::plan::Plan;
+use ::plan::{Metric, Plan, Sample, Turn};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use objects::volume::{self, BY_CLAIM};
 use objects::{meta, pod};
@@ -41,6 +42,7 @@ impl Controller for EphemeralVolumeController {
     const NAME: &'static str = "ephemeral-volume-controller";
     const SOURCE: &'static str = "ephemeral_volume";
     const QUEUE: &'static str = "ephemeral_volume";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Pod;
     type World = World;
 
@@ -65,6 +67,10 @@ impl Controller for EphemeralVolumeController {
 
     fn plan(world: &World) -> Plan {
         plan::plan(world)
+    }
+
+    fn measure(_: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(turn)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The loop over claims: what it looks at, and what wakes it.
 
 use crate::plan::Course;
-use crate::{BY_REFERENCE, FREE, NAME, SOURCE, plan, reference_key, reference_of, status};
-use ::plan::{Kind, Note, Object, Outcome, Plan, Reference};
+use crate::{BY_REFERENCE, FREE, NAME, SOURCE, metrics, plan, reference_key, reference_of, status};
+use ::plan::{Kind, Metric, Note, Object, Outcome, Plan, Reference, Sample, Turn};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use objects::volume::{self, BY_CLAIM, Wish};
@@ -93,6 +93,7 @@ impl Controller for ClaimBinder {
     const NAME: &'static str = NAME;
     const SOURCE: &'static str = SOURCE;
     const QUEUE: &'static str = "claims";
+    const METRICS: &'static [&'static Metric] = metrics::OF_CLAIMS;
     type Object = PersistentVolumeClaim;
     type World = ClaimWorld;
 
@@ -170,6 +171,10 @@ impl Controller for ClaimBinder {
 
     fn status(world: &ClaimWorld, _: &Outcome) -> Option<Object> {
         status::claim(world).map(Object::new)
+    }
+
+    fn measure(world: &ClaimWorld, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::of_claim(world, turn)
     }
 
     fn status_notes(world: &ClaimWorld, _: &Object) -> Vec<Note> {

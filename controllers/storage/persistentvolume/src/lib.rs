@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod metrics;
 mod migration;
 pub mod plan;
 pub mod status;

@@ -1,3 +1,4 @@
 mod claims;
 mod kit;
+mod measuring;
 mod volumes;

@@ -1,8 +1,8 @@
 //! The loop over volumes: what it looks at, and what wakes it.
 
 use crate::plan::Fate;
-use crate::{BY_REFERENCE, NAME, SOURCE, plan, reference_key, reference_of, status};
-use ::plan::{Kind, Note, Object, Outcome, Plan};
+use crate::{BY_REFERENCE, NAME, SOURCE, metrics, plan, reference_key, reference_of, status};
+use ::plan::{Kind, Metric, Note, Object, Outcome, Plan, Sample, Turn};
 use k8s_openapi::api::core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim};
 use objects::{meta, volume};
 use runtime::{Caches, Change, Controller, Key, Moment, Queue, Reads, Watches};
@@ -75,6 +75,7 @@ impl Controller for VolumeBinder {
     const NAME: &'static str = NAME;
     const SOURCE: &'static str = SOURCE;
     const QUEUE: &'static str = "volumes";
+    const METRICS: &'static [&'static Metric] = metrics::OF_VOLUMES;
     type Object = PersistentVolume;
     type World = VolumeWorld;
 
@@ -102,6 +103,10 @@ impl Controller for VolumeBinder {
 
     fn status(world: &VolumeWorld, _: &Outcome) -> Option<Object> {
         status::volume(world).map(Object::new)
+    }
+
+    fn measure(world: &VolumeWorld, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::of_volume(world, turn)
     }
 
     fn status_notes(world: &VolumeWorld, _: &Object) -> Vec<Note> {

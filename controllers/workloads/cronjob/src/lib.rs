@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod active;
+mod metrics;
 mod plan;
 pub mod schedule;
 mod status;
@@ -35,7 +36,7 @@ mod timing;
 pub use active::Active;
 pub use timing::{Due, Timing};
 
-use ::plan::{Kind, Object, Outcome, Plan, Reference};
+use ::plan::{Kind, Metric, Object, Outcome, Plan, Reference, Sample, Turn};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobSpec, Job};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -82,6 +83,7 @@ pub struct World {
 impl Controller for CronJobController {
     const NAME: &'static str = "cronjob-controller";
     const QUEUE: &'static str = "cronjob";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     // An event that tells what the status is about to say is told twice if the status has to wait.
     const STATUS_WINDOW: std::time::Duration = std::time::Duration::ZERO;
     type Object = CronJob;
@@ -114,6 +116,10 @@ impl Controller for CronJobController {
 
     fn status(world: &World, outcome: &Outcome) -> Option<Object> {
         status::status(world, outcome).map(Object::new)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::{CronJobController, SCHEDULED, World};
-use ::plan::{Done, Outcome, Reference, Verb};
+use ::plan::{Done, Outcome, Reference, Turn, Verb};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use runtime::{Controller, Moment};
@@ -529,4 +529,20 @@ fn a_status_that_is_right_is_not_written() {
     let world = world(cronjob(right), vec![running]);
     assert_eq!(done(&world), [""; 0]);
     assert_eq!(status_of(&world, &Outcome::default()), None);
+}
+
+#[test]
+fn how_late_a_job_was_made_is_measured() {
+    let world = world(cronjob(json!({})), vec![]);
+    let plan = CronJobController::plan(&world);
+    let measured = |outcome: &Outcome| -> Vec<String> {
+        let turn = Turn::new(&plan, outcome, now() + SignedDuration::from_secs(1));
+        let samples = CronJobController::measure(&world, &turn);
+        samples.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        measured(&Outcome::of(&plan)),
+        ["cronjob_controller_job_creation_skew_duration_seconds 1.5"]
+    );
+    assert!(measured(&Outcome::default()).is_empty(), "none was made");
 }

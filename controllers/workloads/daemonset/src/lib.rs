@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod metrics;
 mod place;
 mod plan;
 mod revisions;
@@ -42,7 +43,7 @@ pub use revisions::{Current, Revisions};
 pub use status::status;
 pub use world::{Settings, Spec, Strategy, World};
 
-use ::plan::{Object, Outcome, Plan};
+use ::plan::{Kind, Metric, Object, Outcome, Plan, Sample};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use memory::Memory;
@@ -59,6 +60,7 @@ pub struct DaemonSetController {
 impl Controller for DaemonSetController {
     const NAME: &'static str = "daemonset-controller";
     const QUEUE: &'static str = "daemonset";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = DaemonSet;
     type World = World;
 
@@ -90,6 +92,10 @@ impl Controller for DaemonSetController {
 
     fn status(world: &World, outcome: &Outcome) -> Option<Object> {
         status(world, outcome).map(Object::new)
+    }
+
+    fn held(behind: Kind) -> Option<Sample> {
+        Some(metrics::held(behind))
     }
 
     fn gone(&self, _: &Caches, key: &Key) -> Plan {

@@ -24,6 +24,7 @@
 
 pub mod history;
 mod memory;
+mod metrics;
 mod plan;
 mod sense;
 mod status;
@@ -33,7 +34,7 @@ pub mod world;
 
 pub use world::{Options, World};
 
-use ::plan::{Object, Outcome, Plan, Reference};
+use ::plan::{Metric, Object, Outcome, Plan, Reference, Sample, Turn};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use memory::Memory;
@@ -70,6 +71,7 @@ impl HorizontalPodAutoscalerController {
 impl Controller for HorizontalPodAutoscalerController {
     const NAME: &'static str = "horizontal-pod-autoscaler";
     const QUEUE: &'static str = "horizontalpodautoscaler";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     /// A look costs several requests.
     const BACKOFF: Backoff = Backoff {
         base: Duration::from_millis(100),
@@ -119,6 +121,10 @@ impl Controller for HorizontalPodAutoscalerController {
 
     fn status(world: &World, outcome: &Outcome) -> Option<Object> {
         status::status(world, outcome).map(Object::new)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 
     fn gone(&self, _: &Caches, key: &Key) -> Plan {

@@ -54,12 +54,25 @@ pub(crate) struct Decision {
     pub(crate) desired: Option<i32>,
     /// What was measured, one for each metric that was asked.
     pub(crate) metrics: Vec<MetricStatus>,
+    /// What each of them asked for.
+    pub(crate) proposed: Vec<Proposed>,
     /// What the metrics asked for.
     pub(crate) recommended: Option<i32>,
     /// Something is to be done once the status is written for the first time.
     pub(crate) begins: bool,
     /// What is done.
     pub(crate) rescale: Option<Rescale>,
+}
+
+/// What a metric asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proposed {
+    /// So many.
+    Replicas(i32),
+    /// It says nothing.
+    Nothing,
+    /// There is no metric of its type.
+    Unknown,
 }
 
 /// A condition: type, status, reason, message.
@@ -172,6 +185,9 @@ fn highest(world: &World, target: &Target, decision: &mut Decision) -> Option<(i
         match metrics::propose(world, target, spec, sample) {
             Ok(proposal) => {
                 decision.metrics.push(proposal.status);
+                decision
+                    .proposed
+                    .push(Proposed::Replicas(proposal.replicas));
                 if highest
                     .as_ref()
                     .is_none_or(|(most, _)| proposal.replicas > *most)
@@ -181,6 +197,10 @@ fn highest(world: &World, target: &Target, decision: &mut Decision) -> Option<(i
             }
             Err(wrong) => {
                 decision.metrics.push(MetricStatus::default());
+                decision.proposed.push(match wrong.reason {
+                    metrics::UNKNOWN => Proposed::Unknown,
+                    _ => Proposed::Nothing,
+                });
                 let warning = (wrong.reason, wrong.message.clone());
                 decision.warnings.push(warning);
                 invalid.push(wrong);

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 const RESOURCE: &str = "/apis/metrics.k8s.io/v1beta1";
 const CUSTOM: &str = "/apis/custom.metrics.k8s.io";
@@ -74,10 +75,12 @@ impl Senses {
         if let Some(names) = rivals(hpa, wanted, &pods, memory, caches) {
             selector = Err(Unclear::Ambiguous(text, names));
         }
-        let mut samples = Vec::new();
+        let (mut samples, mut took) = (Vec::new(), Vec::new());
         if let (Ok(selector), None) = (&selector, world.spec.bounded(replicas)) {
             for metric in &world.spec.metrics {
+                let begun = Instant::now();
                 samples.push(self.sample(namespace, selector, metric).await);
+                took.push(begun.elapsed());
             }
         }
         Ok(Target {
@@ -89,6 +92,7 @@ impl Senses {
             selector,
             pods,
             samples,
+            took,
         })
     }
 

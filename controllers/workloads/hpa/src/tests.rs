@@ -2,6 +2,7 @@
 
 mod kit;
 mod limits;
+mod measuring;
 mod metrics;
 mod past;
 

@@ -124,6 +124,8 @@ pub struct Target {
     pub pods: Vec<Arc<Pod>>,
     /// What was measured for each of [`Spec::metrics`]; empty where it was not asked for.
     pub samples: Vec<Result<Sample, String>>,
+    /// How long it took to get each of them.
+    pub took: Vec<Duration>,
     /// What was recommended and done before.
     pub history: History,
 }

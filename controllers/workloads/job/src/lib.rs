@@ -37,7 +37,7 @@ mod world;
 pub use plan::backoff::Memory;
 pub use world::{Case, Spec, World};
 
-use ::plan::{Metric, Note, Object, Outcome, Plan, Reference, Sample, Turn};
+use ::plan::{Kind, Metric, Note, Object, Outcome, Plan, Reference, Sample, Turn};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use objects::meta;
@@ -65,7 +65,6 @@ impl Controller for JobController {
     const NAME: &'static str = "job-controller";
     const QUEUE: &'static str = "job";
     const METRICS: &'static [&'static Metric] = metrics::METRICS;
-    const STALE: Option<&'static Metric> = Some(&metrics::STALE);
     type Object = Job;
     type World = World;
 
@@ -132,6 +131,10 @@ impl Controller for JobController {
         metrics::measure(world, turn)
     }
 
+    fn held(behind: Kind) -> Option<Sample> {
+        Some(metrics::held(behind))
+    }
+
     /// Pods outlive their Job until its controller has let them go
     /// (upstream: `syncOrphanPod`).
     fn gone(&self, caches: &Caches, key: &Key) -> Plan {
@@ -190,7 +193,7 @@ fn is_orphan(pod: &Pod) -> bool {
 fn job_of(pod: &Pod) -> Option<Reference> {
     let owner = meta::controller_of(&pod.metadata)?;
     Some(Reference {
-        kind: ::plan::Kind::of::<Job>(),
+        kind: Kind::of::<Job>(),
         namespace: meta::namespace(&pod.metadata).to_owned(),
         name: owner.name.clone(),
         uid: owner.uid.clone(),

@@ -71,7 +71,7 @@ static CREATIONS: Metric = Metric::counter(
     &["reason", "status"],
     "Creations of pods: new, recreate_terminating_or_failed, recreate_failed",
 );
-pub(crate) static STALE: Metric = Metric::counter(
+static STALE: Metric = Metric::counter(
     "job_controller_stale_sync_skips_total",
     Alpha,
     &["group", "resource"],
@@ -88,6 +88,7 @@ pub(crate) const METRICS: &[&Metric] = &[
     &FINALIZERS,
     &INDEXES,
     &CREATIONS,
+    &STALE,
 ];
 
 /// What a turn adds.
@@ -242,6 +243,11 @@ fn handled(world: &World, turn: &Turn<'_>, status: Option<&JobStatus>, samples: 
     }
     let actions = actions.into_iter();
     samples.extend(actions.map(|(action, number)| POLICY.at([action], number)));
+}
+
+/// What a turn adds that is put off.
+pub(crate) fn held(behind: Kind) -> Sample {
+    STALE.at([behind.group, behind.plural], 1.0)
 }
 
 /// What a change of a pod adds (upstream: tracking_utils.go, `recordFinishedPodWithTrackingFinalizer`).

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod kind;
+mod metrics;
 mod plan;
 mod status;
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod tests;
 
 pub use kind::{PodSet, Wanted};
 
-use ::plan::{Kind, Object, Outcome, Plan, Reference};
+use ::plan::{Kind, Metric, Object, Outcome, Plan, Reference, Sample, Turn};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, ReplicationController};
@@ -69,6 +70,7 @@ pub struct World<K> {
 impl Controller for ReplicaSetController {
     const NAME: &'static str = "replicaset-controller";
     const QUEUE: &'static str = "replicaset";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = ReplicaSet;
     type World = World<ReplicaSet>;
 
@@ -87,11 +89,20 @@ impl Controller for ReplicaSetController {
     fn status(world: &Self::World, outcome: &Outcome) -> Option<Object> {
         status::status(world, outcome).map(Object::new)
     }
+
+    fn measure(world: &Self::World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
+    }
+
+    fn held(behind: Kind) -> Option<Sample> {
+        Some(metrics::held(behind))
+    }
 }
 
 impl Controller for ReplicationManager {
     const NAME: &'static str = "replication-controller";
     const QUEUE: &'static str = "replicationmanager";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = ReplicationController;
     type World = World<ReplicationController>;
 
@@ -114,6 +125,10 @@ impl Controller for ReplicationManager {
 
     fn status(world: &Self::World, outcome: &Outcome) -> Option<Object> {
         status::status(world, outcome).map(Object::new)
+    }
+
+    fn measure(world: &Self::World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::{ReplicaSetController, World};
-use ::plan::{Cause, Failure, Outcome, Reference};
+use ::plan::{Cause, Failure, Kind, Outcome, Reference, Turn};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
@@ -370,5 +370,44 @@ fn the_order_of_the_pods_does_not_matter() {
     assert_eq!(
         planned(&world(set(2, json!({})), pods)),
         planned(&world(set(2, json!({})), reversed))
+    );
+}
+
+#[test]
+fn how_old_the_pods_are_that_go_is_measured_where_there_is_a_choice() {
+    let aged = |name: &str, seconds: i64| {
+        pod(
+            name,
+            json!({"metadata": {"creationTimestamp": ago(seconds)}}),
+        )
+    };
+    let measured = |replicas: i32, pods: Vec<Arc<Pod>>| -> Vec<String> {
+        let world = world(set(replicas, json!({})), pods);
+        let plan = ReplicaSetController::plan(&world);
+        let outcome = Outcome::of(&plan);
+        let samples = ReplicaSetController::measure(&world, &Turn::new(&plan, &outcome, now()));
+        samples.iter().map(ToString::to_string).collect()
+    };
+    let pods = || vec![aged("a", 600), aged("b", 900), aged("c", 2400)];
+    let ratio = "replicaset_controller_sorting_deletion_age_ratio";
+    assert_eq!(measured(2, pods()), [format!("{ratio} 1")]);
+    assert_eq!(
+        measured(1, pods()),
+        [format!("{ratio} 1"), format!("{ratio} 1.5")]
+    );
+    // All go, or none does, or nobody is ready: there is nothing to compare.
+    assert!(measured(0, pods()).is_empty());
+    assert!(measured(3, pods()).is_empty());
+    assert!(measured(1, vec![pod("a", unready()), pod("b", unready())]).is_empty());
+    // It was made in this very moment.
+    assert_eq!(
+        measured(1, vec![aged("a", 0), aged("b", 0)]),
+        [format!("{ratio} 1")]
+    );
+    assert_eq!(
+        ReplicaSetController::held(Kind::of::<ReplicaSet>())
+            .unwrap()
+            .to_string(),
+        r#"replicaset_controller_stale_sync_skips_total{group="apps",resource="replicasets"} 1"#
     );
 }

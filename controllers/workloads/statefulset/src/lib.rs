@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod identity;
+mod metrics;
 mod plan;
 mod status;
 #[cfg(test)]
@@ -40,7 +41,7 @@ pub use plan::plan;
 pub use status::status;
 pub use world::{Invalid, Settings, Strategy, World};
 
-use ::plan::{Object, Outcome, Plan};
+use ::plan::{Kind, Metric, Object, Outcome, Plan, Sample, Turn};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use objects::{Selector, meta};
@@ -54,6 +55,7 @@ pub struct StatefulSetController;
 impl Controller for StatefulSetController {
     const NAME: &'static str = "statefulset-controller";
     const QUEUE: &'static str = "statefulset";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = StatefulSet;
     type World = World;
 
@@ -83,6 +85,14 @@ impl Controller for StatefulSetController {
 
     fn status(world: &World, outcome: &Outcome) -> Option<Object> {
         status(world, outcome).map(Object::new)
+    }
+
+    fn measure(world: &World, _: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world)
+    }
+
+    fn held(behind: Kind) -> Option<Sample> {
+        Some(metrics::held(behind))
     }
 }
 

@@ -10,9 +10,10 @@
 //! Semantics: upstream `pkg/controller/ttlafterfinished/ttlafterfinished_controller.go`. Start reading at [`plan`].
 #![forbid(unsafe_code)]
 
+mod metrics;
 mod plan;
 
-use ::plan::Plan;
+use ::plan::{Metric, Plan, Sample, Turn};
 use k8s_openapi::api::batch::v1::Job;
 use runtime::{Caches, Controller, Moment, Watches};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub struct World {
 impl Controller for TtlAfterFinishedController {
     const NAME: &'static str = "ttl-after-finished-controller";
     const QUEUE: &'static str = "ttl_jobs_to_delete";
+    const METRICS: &'static [&'static Metric] = metrics::METRICS;
     type Object = Job;
     type World = World;
 
@@ -48,5 +50,9 @@ impl Controller for TtlAfterFinishedController {
 
     fn plan(world: &World) -> Plan {
         plan::plan(world)
+    }
+
+    fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
+        metrics::measure(world, turn)
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn needs_cleanup(job: &Job) -> bool {
 }
 
 /// When it may go; nothing while it has not finished, or if it may stay.
-fn expires(job: &Job) -> Option<Timestamp> {
+pub(crate) fn expires(job: &Job) -> Option<Timestamp> {
     let ttl = job.spec.as_ref()?.ttl_seconds_after_finished?;
     let conditions = job.status.as_ref()?.conditions.as_deref()?;
     let finish = conditions

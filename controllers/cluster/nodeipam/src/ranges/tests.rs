@@ -176,3 +176,55 @@ fn ranges_of_another_size_or_another_cluster_are_dealt_with() {
     assert_eq!(books.next("b"), "10.0.0.0/24");
     assert_eq!(books.next("c"), "10.0.1.0/24");
 }
+
+#[test]
+fn what_is_done_to_the_ranges_is_told_once() {
+    let mut books = ranges("10.244.0.0/22,fd00::/62", "10.244.3.0/24", 0);
+    let mut told = || -> Vec<String> {
+        let usage = books.usage();
+        books.next("a");
+        let samples = crate::metrics::measure(&usage);
+        let own = samples.iter().map(ToString::to_string);
+        let own = own.filter(|line| line.contains("10.244.0.0/22"));
+        own.map(|line| {
+            line.replace("node_ipam_controller_", "")
+                .replace(r#"{clusterCIDR="10.244.0.0/22"}"#, "")
+        })
+        .collect()
+    };
+    let lines = |taken: u32, usage: &str| {
+        [
+            format!("cidrset_cidrs_allocations_total {taken}"),
+            "cidrset_cidrs_releases_total 0".to_owned(),
+            "cirdset_max_cidrs 4".to_owned(),
+            format!("cidrset_usage_cidrs {usage}"),
+        ]
+    };
+    assert_eq!(told(), lines(1, "0.25"), "what the Services have");
+    let first = told();
+    assert_eq!(first[..4], lines(1, "0.5"));
+    assert_eq!(first[4..], ["cidrset_allocation_tries_per_request 0"]);
+    assert_eq!(told(), lines(0, "0.5"), "nothing new");
+}
+
+#[test]
+fn a_node_that_shows_what_it_has_changes_nothing() {
+    let mut books = ranges("10.244.0.0/22", "", 0);
+    books.next("a");
+    books.usage();
+    books.held("a", &["10.244.0.0/24"]);
+    assert_eq!(books.usage()[0].done, Done::default());
+    // It has another one, and then none.
+    books.held("a", &["10.244.2.0/24"]);
+    let done = books.usage().remove(0).done;
+    assert_eq!((done.taken, done.released), (1, 1));
+    books.forget("a");
+    assert_eq!(books.usage()[0].done.released, 1);
+    // Pieces that are taken are passed over.
+    books.held("b", &["10.244.1.0/24"]);
+    books.held("c", &["10.244.2.0/24"]);
+    assert_eq!(books.next("d"), "10.244.3.0/24");
+    assert_eq!(books.usage()[0].done.tries, [2]);
+    assert_eq!(books.next("e"), "10.244.0.0/24");
+    assert_eq!(books.usage()[0].done.tries, [0]);
+}

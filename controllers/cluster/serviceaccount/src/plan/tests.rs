@@ -133,3 +133,46 @@ fn a_repair_keeps_what_else_is_there_and_the_version() {
     assert_eq!(meta::label(&new.metadata, "team"), Some("red"));
     assert_eq!(new.metadata.resource_version.as_deref(), Some("7"));
 }
+
+#[test]
+fn each_publication_is_counted_by_its_code() {
+    use crate::RootCaPublisher;
+    use ::plan::{Cause, Failure, Outcome, Turn};
+    use runtime::Controller;
+    let world = world(None);
+    let plan = root_ca(&world);
+    let measured = |outcome: &Outcome| -> Vec<String> {
+        let turn = Turn {
+            took: std::time::Duration::from_millis(2),
+            ..Turn::new(&plan, outcome, jiff::Timestamp::UNIX_EPOCH)
+        };
+        let samples = RootCaPublisher::measure(&world, &turn);
+        samples.iter().map(ToString::to_string).collect()
+    };
+    let lines = |code: &str| {
+        [
+            format!(r#"root_ca_cert_publisher_sync_total{{code="{code}"}} 1"#),
+            format!(r#"root_ca_cert_publisher_sync_duration_seconds{{code="{code}"}} 0.002"#),
+        ]
+    };
+    assert_eq!(measured(&Outcome::of(&plan)), lines("200"));
+    for (cause, code) in [
+        (Cause::Forbidden, "403"),
+        (Cause::Conflict, "409"),
+        (Cause::Transient, "500"),
+        // Nobody needs it any more.
+        (Cause::NamespaceTerminating, "200"),
+    ] {
+        let failures = plan.actions().map(|action| Failure {
+            on: action.on.clone(),
+            verb: action.verb.name(),
+            cause,
+            message: String::new(),
+        });
+        let outcome = Outcome {
+            failures: failures.collect(),
+            ..Outcome::default()
+        };
+        assert_eq!(measured(&outcome), lines(code), "{cause:?}");
+    }
+}

@@ -30,7 +30,7 @@ pub(crate) fn town() -> Town {
     town_of(json!({"clusterIP": "10.96.0.1", "ipFamilies": ["IPv4"]}))
 }
 
-fn town_of(mut spec: Value) -> Town {
+pub(crate) fn town_of(mut spec: Value) -> Town {
     spec["selector"] = json!({"app": "web"});
     if spec.get("ports").is_none() {
         spec["ports"] = json!([{"name": "http", "port": 80, "targetPort": "http"}]);
@@ -99,19 +99,23 @@ impl Town {
         self
     }
 
-    fn max(mut self, max: usize) -> Self {
+    pub(crate) fn max(mut self, max: usize) -> Self {
         self.max = max;
         self
     }
 
     pub(crate) fn plan(&self) -> Plan {
+        plan(&self.world())
+    }
+
+    pub(crate) fn world(&self) -> World {
         let nodes = self.nodes.iter().map(|node| {
             (
                 meta::name(&node.metadata).to_owned(),
                 Arc::new(node.clone()),
             )
         });
-        plan(&World::Selecting(Box::new(Selecting {
+        World::Selecting(Box::new(Selecting {
             service: Arc::new(self.service.clone()),
             pods: self.pods.iter().cloned().map(Arc::new).collect(),
             slices: self.slices.iter().cloned().map(Arc::new).collect(),
@@ -121,7 +125,7 @@ impl Town {
             was_auto: self.was_auto,
             max_endpoints: self.max,
             seed: self.round,
-        })))
+        }))
     }
 
     /// Carries a plan out, as the API server would.

@@ -79,3 +79,31 @@ fn a_pod_that_goes_gets_none() {
     let going = json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" });
     assert_eq!(plan(&world(going, &[])).to_string(), "");
 }
+
+#[test]
+fn creations_are_counted_and_those_that_fail() {
+    use plan::{Cause, Failure, Outcome, Turn};
+    let plan = plan(&world(json!({}), &[]));
+    let measured = |outcome: &Outcome| -> Vec<String> {
+        let turn = Turn::new(&plan, outcome, jiff::Timestamp::UNIX_EPOCH);
+        let samples = crate::metrics::measure(&turn);
+        samples.iter().map(ToString::to_string).collect()
+    };
+    let lines = |all: u32, failed: u32| {
+        [
+            format!("ephemeral_volume_controller_create_total {all}"),
+            format!("ephemeral_volume_controller_create_failures_total {failed}"),
+        ]
+    };
+    let mut outcome = Outcome::of(&plan);
+    assert_eq!(measured(&outcome), lines(2, 0));
+    let refused = outcome.done.pop().unwrap();
+    outcome.failures.push(Failure {
+        on: refused.on,
+        verb: refused.verb,
+        cause: Cause::Forbidden,
+        message: String::new(),
+    });
+    assert_eq!(measured(&outcome), lines(2, 1));
+    assert!(measured(&Outcome::default()).is_empty());
+}

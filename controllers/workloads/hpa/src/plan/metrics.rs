@@ -33,6 +33,9 @@ pub(crate) struct Invalid {
     pub(crate) summary: String,
 }
 
+/// The reason where a metric has no type that there is.
+pub(crate) const UNKNOWN: &str = "InvalidMetricSourceType";
+
 type Answer = Result<Proposal, Invalid>;
 
 /// What the metric `spec` asks for, of which `sample` was measured.
@@ -145,7 +148,7 @@ pub(crate) fn propose(
         (other, ..) => {
             let message = format!("unknown metric source type \"{other}\"");
             Err(Invalid {
-                reason: "InvalidMetricSourceType",
+                reason: UNKNOWN,
                 summary: message.clone(),
                 message,
             })

@@ -71,6 +71,7 @@ pub(super) fn scene(replicas: i32) -> Scene {
             .map(|n| pod(&format!("p{n}"), json!({})))
             .collect(),
         samples: Vec::new(),
+        took: Vec::new(),
         history: History::default(),
     };
     Scene {

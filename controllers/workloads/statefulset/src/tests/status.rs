@@ -109,3 +109,43 @@ fn a_set_that_is_being_deleted_names_no_revision_that_is_not_there() {
     case.set["metadata"] = set(1, json!({})).set["metadata"].clone();
     assert_eq!(reported(&case).unwrap()["updateRevision"], revision("v2"));
 }
+
+#[test]
+fn what_is_allowed_and_what_is_missing_is_measured() {
+    let measured = |case: &Case| -> Vec<String> {
+        let samples = crate::metrics::measure(&case.world());
+        samples.iter().map(ToString::to_string).collect()
+    };
+    let gauges = |policy: &str, most: u32, missing: u32| {
+        let labels = format!(
+            r#"{{statefulset_namespace="shop",statefulset_name="web",pod_management_policy="{policy}"}}"#
+        );
+        let name = "statefulset_controller_statefulset";
+        [
+            format!("{name}_max_unavailable{labels} {most}"),
+            format!("{name}_unavailable_replicas{labels} {missing}"),
+        ]
+    };
+    // One is ready, one goes, one is unready, one is missing; one too many does not count.
+    let case = set(4, json!({}))
+        .ready(0..1, "v1")
+        .with(1, "v1", going())
+        .with(2, "v1", unready())
+        .ready(7..8, "v1");
+    assert_eq!(measured(&case), gauges("OrderedReady", 1, 3));
+    let half = json!({ "rollingUpdate": { "maxUnavailable": "50%" } });
+    let case = case.spec(json!({ "podManagementPolicy": "Parallel", "updateStrategy": half }));
+    assert_eq!(measured(&case), gauges("Parallel", 2, 3));
+    let case = set(1, json!({})).spec(json!({ "updateStrategy": { "type": "OnDelete" } }));
+    assert_eq!(
+        measured(&case.ready(0..1, "v1")),
+        gauges("OrderedReady", 1, 0)
+    );
+    let bad = set(1, json!({})).spec(json!({ "selector": { "matchLabels": null } }));
+    assert!(measured(&bad).is_empty());
+    let held = crate::metrics::held(Kind::of::<ControllerRevision>()).to_string();
+    assert_eq!(
+        held,
+        r#"statefulset_controller_stale_sync_skips_total{group="apps",resource="controllerrevisions"} 1"#
+    );
+}

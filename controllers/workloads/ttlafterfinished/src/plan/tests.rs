@@ -74,3 +74,32 @@ fn a_job_that_is_going_already_is_left_alone() {
         .clone();
     assert_eq!(plan(&world).to_string(), "");
 }
+
+#[test]
+fn how_late_a_job_was_deleted_is_measured() {
+    use crate::TtlAfterFinishedController;
+    use ::plan::{Cause, Failure, Outcome, Turn};
+    use runtime::Controller;
+    let world = world(json!(10), ("Complete", "True"), 1011);
+    let plan = plan(&world);
+    let measured = |outcome: &Outcome| -> Vec<String> {
+        let ended = world.moment.now + jiff::SignedDuration::from_millis(500);
+        let turn = Turn::new(&plan, outcome, ended);
+        let samples = TtlAfterFinishedController::measure(&world, &turn);
+        samples.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        measured(&Outcome::of(&plan)),
+        ["ttl_after_finished_controller_job_deletion_duration_seconds 1.5"]
+    );
+    let refused = Outcome {
+        failures: vec![Failure {
+            on: plan.actions().next().unwrap().on.clone(),
+            verb: "delete",
+            cause: Cause::Conflict,
+            message: String::new(),
+        }],
+        ..Outcome::default()
+    };
+    assert!(measured(&refused).is_empty());
+}

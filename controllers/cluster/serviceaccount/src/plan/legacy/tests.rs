@@ -64,12 +64,13 @@ fn what_nobody_uses_is_marked_and_then_deleted() {
 #[test]
 fn what_may_be_used_stays() {
     let labels = json!({});
-    let cases: [(&str, fn(&mut LegacyWorld)); 6] = [
+    type Edit = fn(&mut LegacyWorld);
+    let cases: [(&str, Edit); 6] = [
         ("a user's", |w| w.made = false),
         ("mounted", |w| w.mounted = true),
         ("tracked for an unknown time", |w| w.tracked = None),
         ("tracked for too short a time", |w| {
-            w.tracked = Some("2026-05-02".parse().unwrap())
+            w.tracked = Some("2026-05-02".parse().unwrap());
         }),
         ("young", |w| {
             let secret = Arc::make_mut(&mut w.secret);

@@ -142,7 +142,7 @@ fn a_secret_goes_with_its_account_and_only_on_the_api_servers_word() {
     let going = secret(|s| {
         s.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
             jiff::Timestamp::UNIX_EPOCH,
-        ))
+        ));
     });
     assert_eq!(of(Account::Gone, going), "");
 }
