@@ -78,9 +78,11 @@ async fn hand_over(cluster: &Cluster, ns: &Namespace, to: Actor) -> Result<()> {
         "{to:?} takes {objects} objects, {pods} pods; it writes: {}",
         summary(&writes)
     );
-    // A scheduler says in its own words why a pod waits.
-    let is_word = |write: &Write| {
-        write.name.starts_with("d-nowhere") && ["pods/status", "events"].contains(&&*write.resource)
+    // A scheduler says in its own words why a pod waits, and a node lifecycle controller greets each node.
+    let is_word = |write: &Write| match &*write.resource {
+        "pods/status" => write.name.starts_with("d-nowhere"),
+        "events" => write.name.starts_with("d-nowhere") || write.name.starts_with("node-"),
+        _ => false,
     };
     let more: Vec<_> = writes
         .iter()
