@@ -244,7 +244,7 @@ async fn a_claim_is_told_the_node_and_the_pod_is_bound_when_it_is() {
     assert_eq!(selected.as_deref(), Some("n1"));
 
     sim.create(stored(&*volume("disk", "n1", json!({})), |of| {
-        of.metadata.resource_version = None
+        of.metadata.resource_version = None;
     }));
     bind_claim(&sim, "data", "disk");
     assert_eq!(world.after(1).await, ["other on n1", "web on n1"]);
@@ -255,7 +255,7 @@ async fn an_unbound_claim_of_an_immediate_class_keeps_the_pod_waiting() {
     let sim = Sim::new();
     begin(&sim, &["n1"]);
     sim.update_with::<StorageClass>("", "late", |class| {
-        class.volume_binding_mode = Some("Immediate".to_owned())
+        class.volume_binding_mode = Some("Immediate".to_owned());
     });
     let world = World::new(&sim).await;
     sim.create(claiming("web", &["data"]));
@@ -275,7 +275,7 @@ async fn an_unbound_claim_of_an_immediate_class_keeps_the_pod_waiting() {
         ]
     );
     sim.create(stored(&*volume("disk", "n1", json!({})), |of| {
-        of.metadata.resource_version = None
+        of.metadata.resource_version = None;
     }));
     bind_claim(&sim, "data", "disk");
     assert_eq!(world.after(2).await, ["lost nowhere", "web on n1"]);
@@ -314,7 +314,7 @@ async fn pods_go_where_their_volumes_are() {
     let sim = Sim::new();
     begin(&sim, &["n1", "n2", "n3"]);
     sim.create(stored(&*volume("disk", "n2", json!({})), |of| {
-        of.metadata.resource_version = None
+        of.metadata.resource_version = None;
     }));
     bind_claim(&sim, "data", "disk");
     let world = World::new(&sim).await;
@@ -357,7 +357,7 @@ async fn whatever_becomes_of_its_writes_a_claim_gets_one_node() {
             .unwrap()
             .to_owned();
         sim.create(stored(&*volume("disk", &selected, json!({})), |of| {
-            of.metadata.resource_version = None
+            of.metadata.resource_version = None;
         }));
         bind_claim(&sim, "data", "disk");
         assert_eq!(

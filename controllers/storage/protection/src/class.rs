@@ -55,7 +55,7 @@ impl Controller for AttributesClassProtection {
             .reads::<PersistentVolume>()
             .index(BY_CLASS, of_volume);
         watches.on::<PersistentVolumeClaim>(|change, queue, caches| {
-            wake(change, of_claim, queue, caches)
+            wake(change, of_claim, queue, caches);
         });
         watches
             .on::<PersistentVolume>(|change, queue, caches| wake(change, of_volume, queue, caches));
