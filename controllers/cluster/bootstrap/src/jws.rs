@@ -38,7 +38,10 @@ mod tests {
     use super::{hmac, sign};
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits
+            .filter_map(|d| char::from_digit(d.into(), 16))
+            .collect()
     }
 
     /// RFC 4231, cases 1, 2 and 6.

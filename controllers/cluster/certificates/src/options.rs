@@ -108,7 +108,7 @@ impl Flags {
         ];
         let any_own = own
             .iter()
-            .any(|(_, _, cert, key)| given(cert) || given(key));
+            .any(|(_, _, cert, key)| cert.is_some() || key.is_some());
         if let (Some(cert), Some(key)) = all {
             if any_own {
                 return Err("--cluster-signing-cert-file is for all signers, and one has flags of its own: give either".to_owned());
@@ -132,7 +132,7 @@ impl Flags {
                 }
             }
         }
-        if authorities.is_empty() && (given(all.0) || given(all.1)) {
+        if authorities.is_empty() && (all.0.is_some() || all.1.is_some()) {
             return Err(
                 "--cluster-signing-cert-file and --cluster-signing-key-file go together".to_owned(),
             );
@@ -148,8 +148,4 @@ impl Flags {
         }
         Authority::open(cert, key, longest)
     }
-}
-
-fn given(file: &Option<PathBuf>) -> bool {
-    file.is_some()
 }
