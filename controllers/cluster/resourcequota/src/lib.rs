@@ -165,8 +165,6 @@ impl Controller for ResourceQuotaController {
             let tally = tally::tally(&world.quota, &content, now);
             self.memory().counted(&world.quota, &tally, now);
             world.tally = Some(tally);
-            let used = status::used(&world).unwrap_or_default();
-            self.memory().recent.propose(&world.quota, &used);
         }
         world
     }
@@ -177,6 +175,12 @@ impl Controller for ResourceQuotaController {
 
     fn status(world: &World, _: &Outcome) -> Option<Object> {
         status::status(world).map(Object::new)
+    }
+
+    fn written(&self, world: &World, _: &Object) {
+        if let Some(quota) = status::status(world) {
+            self.memory().recent.written(&quota);
+        }
     }
 
     fn status_notes(world: &World, _: &Object) -> Vec<Note> {

@@ -26,10 +26,8 @@ pub(crate) struct Recent(AHashMap<String, Story>);
 
 #[derive(Debug)]
 struct Story {
-    /// What was said of usage last, or was about to be, if that is less.
+    /// What was said of usage last, by whomever.
     said: Amounts,
-    /// What was about to be said.
-    proposed: Amounts,
     raises: Vec<Raise>,
     looked_at: Timestamp,
 }
@@ -70,16 +68,11 @@ impl Recent {
         // Nothing is known of what was before the first look: all of it may be young.
         let story = self.0.entry(uid).or_insert_with(|| Story {
             said: Amounts::new(),
-            proposed: Amounts::new(),
             raises: Vec::new(),
             looked_at: now,
         });
         story.looked_at = now;
         for (name, amount) in &said {
-            // What this loop has raised itself it has seen.
-            if story.proposed.get(name) == Some(amount) {
-                continue;
-            }
             let before = story.said.get(name).copied().unwrap_or_default();
             if *amount > before {
                 story.raises.push(Raise {
@@ -98,17 +91,11 @@ impl Recent {
         Young::of(&story.raises, now)
     }
 
-    /// The status is about to say this: what it says above that later was raised by admission.
-    pub(crate) fn propose(&mut self, quota: &ResourceQuota, used: &Amounts) {
-        let Some(story) = self.0.get_mut(meta::uid(&quota.metadata)) else {
-            return;
-        };
-        for (name, amount) in used {
-            if let Some(said) = story.said.get_mut(name) {
-                *said = (*said).min(*amount);
-            }
+    /// This loop itself has said this now: what is said above that later was raised by admission.
+    pub(crate) fn written(&mut self, quota: &ResourceQuota) {
+        if let Some(story) = self.0.get_mut(meta::uid(&quota.metadata)) {
+            story.said = said(quota);
         }
-        story.proposed.clone_from(used);
     }
 }
 

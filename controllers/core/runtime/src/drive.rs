@@ -188,6 +188,7 @@ impl<C: Controller> Loop<C> {
         let marks = self.caches.marks();
         match self.executor.run(&Action::put_status(status.clone())).await {
             Ok(done) => {
+                self.controller.written(world, status);
                 for note in C::status_notes(world, status) {
                     self.executor.note(&note);
                 }

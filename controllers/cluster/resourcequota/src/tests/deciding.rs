@@ -1,7 +1,7 @@
 use super::{NOW, pod, pods, quota, typed, world};
 use crate::census::Objects;
 use crate::recent::{Recent, Young};
-use crate::tally::{Amounts, Content, Count, Needs};
+use crate::tally::{Content, Count, Needs};
 use crate::{World, plan, status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ResourceQuota;
@@ -225,10 +225,18 @@ fn a_raise_behind_a_correction_of_ours_is_seen() {
     let mut recent = Recent::default();
     on_its_way(&mut recent, &ten(5, 10), 10, 0);
     on_its_way(&mut recent, &ten(5, 10), 10, 2_000);
-    // Three have gone: two are to be said. Before the next look admission lets two more in.
-    let two: Amounts = [("pods".to_owned(), Quantity::from_units(2))].into();
-    recent.propose(&ten(5, 10), &two);
-    assert_eq!(on_its_way(&mut recent, &ten(4, 12), 20, 2_100), 2);
+    // Three have gone, and two are said. Before the next look admission lets three more in.
+    recent.written(&ten(2, 10));
+    assert_eq!(on_its_way(&mut recent, &ten(5, 12), 20, 2_100), 3);
+}
+
+#[test]
+fn a_correction_that_could_not_be_written_is_no_raise() {
+    let mut recent = Recent::default();
+    on_its_way(&mut recent, &ten(5, 10), 10, 0);
+    on_its_way(&mut recent, &ten(5, 10), 10, 2_000);
+    // Two were to be said, but the quota was written meanwhile by somebody else.
+    assert_eq!(on_its_way(&mut recent, &ten(5, 11), 10, 2_100), 0);
 }
 
 #[test]
@@ -236,8 +244,7 @@ fn what_this_loop_has_raised_itself_is_not_on_its_way() {
     let mut recent = Recent::default();
     on_its_way(&mut recent, &ten(5, 10), 10, 0);
     on_its_way(&mut recent, &ten(5, 10), 10, 2_000);
-    let seven: Amounts = [("pods".to_owned(), Quantity::from_units(7))].into();
-    recent.propose(&ten(5, 10), &seven);
+    recent.written(&ten(7, 10));
     assert_eq!(on_its_way(&mut recent, &ten(7, 12), 10, 2_100), 0);
     assert_eq!(on_its_way(&mut recent, &ten(8, 13), 10, 2_200), 1);
 }
