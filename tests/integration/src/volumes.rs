@@ -4,13 +4,14 @@
 
 use crate::manifest::{pod, template, uid};
 use anyhow::{Context, Result, ensure};
-use cluster::{Namespace, Outcome, eventually, with_namespace};
+use cluster::{Namespace, Outcome, eventually, upstream_fails, with_namespace};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttributesClass};
 use k8s_openapi::serde::Serialize;
 use k8s_openapi::serde::de::DeserializeOwned;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::ClusterResourceScope;
 use kube::{Api, ResourceExt};
 use objects::volume;
 use serde_json::{Value, json};
@@ -20,33 +21,34 @@ const LATE: &str = "WaitForFirstConsumer";
 
 /// A kind that lives in the cluster.
 trait Wide:
-    kube::Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + 'static
+    kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + 'static
 {
 }
 impl<K> Wide for K where
-    K: kube::Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + 'static
+    K: kube::Resource<DynamicType = (), Scope = ClusterResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + 'static
 {
 }
 
-fn all<K: Wide>(ns: &Namespace) -> Api<K>
-where
-    K: kube::Resource<Scope = kube::core::ClusterResourceScope>,
-{
+fn all<K: Wide>(ns: &Namespace) -> Api<K> {
     Api::all(ns.client())
 }
 
-async fn make<K: Wide>(ns: &Namespace, manifest: Value) -> Result<K>
-where
-    K: kube::Resource<Scope = kube::core::ClusterResourceScope>,
-{
+async fn make<K: Wide>(ns: &Namespace, manifest: Value) -> Result<K> {
     let object = serde_json::from_value(manifest)?;
     Ok(all::<K>(ns).create(&PostParams::default(), &object).await?)
 }
 
-async fn remove<K: Wide>(ns: &Namespace, name: &str) -> Result<()>
-where
-    K: kube::Resource<Scope = kube::core::ClusterResourceScope>,
-{
+async fn remove<K: Wide>(ns: &Namespace, name: &str) -> Result<()> {
     all::<K>(ns).delete(name, &DeleteParams::default()).await?;
     Ok(())
 }
@@ -57,10 +59,7 @@ async fn until<K: Wide>(
     name: &str,
     what: &str,
     is: impl Fn(&K) -> bool,
-) -> Result<K>
-where
-    K: kube::Resource<Scope = kube::core::ClusterResourceScope>,
-{
+) -> Result<K> {
     eventually(&format!("{name} {what}"), async || {
         let object = all::<K>(ns).get(name).await?;
         ensure!(is(&object), "{object:?}");
@@ -69,10 +68,7 @@ where
     .await
 }
 
-async fn until_gone<K: Wide>(ns: &Namespace, name: &str) -> Result<()>
-where
-    K: kube::Resource<Scope = kube::core::ClusterResourceScope>,
-{
+async fn until_gone<K: Wide>(ns: &Namespace, name: &str) -> Result<()> {
     eventually(&format!("{name} is gone"), async || {
         let left = all::<K>(ns).get_opt(name).await?;
         ensure!(left.is_none(), "{left:?}");
@@ -287,8 +283,9 @@ fn a_pod_that_uses_an_unbound_claim_waits_for_it() -> Outcome {
         let mut forced = using("forced", "data");
         forced["spec"]["nodeName"] = "node-0".into();
         ns.create::<Pod>(forced).await?;
-        ns.event("forced", "FailedMount", "PVC is not bound")
-            .await?;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        let forced = ns.get::<Pod>("forced").await?;
+        ensure!(objects::pod::phase(&forced) == "Pending", "{forced:?}");
 
         let disk = disk(&ns, "late", "1Gi").await?;
         for pod in ["web", "forced"] {
@@ -417,7 +414,9 @@ fn each_pod_of_a_stateful_set_finds_its_volume_again() -> Outcome {
         ns.create::<StatefulSet>(set).await?;
         let ready = |wanted: i32| {
             move |set: &StatefulSet| {
-                set.status.as_ref().and_then(|s| s.ready_replicas) == Some(wanted)
+                let status = set.status.clone().unwrap_or_default();
+                status.observed_generation == set.metadata.generation
+                    && status.ready_replicas == Some(wanted)
             }
         };
         ns.until("web", "has 3 pods", ready(3)).await?;
@@ -498,4 +497,58 @@ fn an_attributes_class_stays_while_a_claim_names_it() -> Outcome {
         ns.delete::<PersistentVolumeClaim>("data").await?;
         until_gone::<VolumeAttributesClass>(&ns, ns.name()).await
     })
+}
+
+/// `pv_controller.go` takes the volumes with the fewest access modes first, and sees among the others none that is
+/// reserved.
+#[test]
+fn a_reserved_volume_goes_before_one_with_fewer_access_modes() -> Outcome {
+    let outcome = with_namespace("vol-reserved", async |ns| {
+        let reserved = disk(&ns, "reserved", "5Gi").await?;
+        let plain = disk(&ns, "plain", "5Gi").await?;
+        let volumes = all::<PersistentVolume>(&ns);
+        let to_mine = json!({ "spec": { "claimRef": { "namespace": ns.name(), "name": "mine" } } });
+        let fewer = json!({ "spec": { "accessModes": ["ReadWriteOnce"] } });
+        for (name, patch) in [(&reserved, to_mine), (&plain, fewer)] {
+            let patch = Patch::Merge(patch);
+            volumes.patch(name, &PatchParams::default(), &patch).await?;
+            until(&ns, name, "is available", phase("Available")).await?;
+        }
+        ns.create::<PersistentVolumeClaim>(claim(&ns, "mine", "1Gi", &json!({})))
+            .await?;
+        let mine = ns.until("mine", "is bound", is_bound).await?;
+        let bound = volume::volume_of(&mine) == reserved;
+        for disk in [reserved, plain] {
+            remove::<PersistentVolume>(&ns, &disk).await?;
+        }
+        ensure!(bound, "the claim has another volume");
+        Ok(())
+    });
+    let bug = "index.go, findByClaim";
+    upstream_fails(bug, "the claim has another volume", outcome)
+}
+
+/// `pv_controller.go` does not ask whether a claim is being deleted.
+#[test]
+fn a_claim_that_is_being_deleted_gets_no_volume() -> Outcome {
+    let outcome = with_namespace("vol-going", async |ns| {
+        let mut going = claim(&ns, "going", "1Gi", &json!({}));
+        going["metadata"]["finalizers"] = json!(["example.com/wait"]);
+        ns.create::<PersistentVolumeClaim>(going).await?;
+        ns.event("going", "ProvisioningFailed", "not found").await?;
+        ns.delete::<PersistentVolumeClaim>("going").await?;
+        let disk = disk(&ns, "free", "1Gi").await?;
+        until(&ns, &disk, "is available", phase("Available")).await?;
+        // Upstream looks at all claims every 15 s.
+        tokio::time::sleep(std::time::Duration::from_secs(17)).await;
+        let free = all::<PersistentVolume>(&ns).get(&disk).await?;
+        let free = free.spec.and_then(|spec| spec.claim_ref).is_none();
+        let none = json!({ "metadata": { "finalizers": null } });
+        ns.merge::<PersistentVolumeClaim>("going", none).await?;
+        remove::<PersistentVolume>(&ns, &disk).await?;
+        ensure!(free, "the volume is given to a claim that goes");
+        Ok(())
+    });
+    let bug = "pv_controller.go, syncUnboundClaim";
+    upstream_fails(bug, "given to a claim that goes", outcome)
 }
