@@ -1,6 +1,7 @@
 //! Who turns objects into other objects: our loops, or upstream's programs.
 
 use crate::audit::Writer;
+use crate::shown::{Source, free_port};
 use anyhow::{Result, anyhow};
 use bootstrap::{BootstrapSigner, TokenCleaner};
 use certificates::{CsrApprover, CsrCleaner, CsrSigner};
@@ -107,8 +108,8 @@ pub fn actor() -> Actor {
 /// Loops, while they act.
 enum Loops {
     Corten(Runtime),
-    /// They die when dropped.
-    Upstream(Vec<Process>),
+    /// They die when dropped. The metrics of the first are on this port.
+    Upstream(Vec<Process>, u16),
 }
 
 impl Actor {
@@ -159,14 +160,14 @@ impl Actor {
                 let ranges = format!("--cluster-cidr={CLUSTER_CIDR}");
                 let services = format!("--service-cluster-ip-range={SERVICE_RANGE}");
                 let upstream = Upstream::new(&assets, &kubeconfig, plane.data_dir());
+                let port = free_port()?;
                 let manager = Upstream {
+                    secure_port: Some(port),
                     flags: &["--allocate-node-cidrs=true", &ranges, &services],
                     ..upstream.clone()
                 };
-                Ok(Loops::Upstream(vec![
-                    manager.controller_manager(CONTROLLERS, Some(plane.pki()))?,
-                    upstream.scheduler()?,
-                ]))
+                let manager = manager.controller_manager(CONTROLLERS, Some(plane.pki()))?;
+                Ok(Loops::Upstream(vec![manager, upstream.scheduler()?], port))
             }
         }
     }
@@ -215,7 +216,7 @@ impl Loops {
     async fn stop(self) {
         match self {
             Self::Corten(runtime) => runtime.stop(LAST).await,
-            Self::Upstream(mut children) => {
+            Self::Upstream(mut children, _) => {
                 for child in &mut children {
                     child.stop(LAST).await;
                 }
@@ -257,6 +258,14 @@ impl Acting {
         }
         self.loops = Some(actor.act(plane).await?);
         Ok(())
+    }
+
+    /// Where the metrics of the loops are.
+    pub(crate) fn shows(&self) -> Option<Source> {
+        Some(match self.loops.as_ref()? {
+            Loops::Corten(runtime) => Source::Ours(runtime.metrics().clone()),
+            Loops::Upstream(_, port) => Source::Theirs(*port),
+        })
     }
 
     /// Ends in order.

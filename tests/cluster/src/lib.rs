@@ -27,6 +27,7 @@ mod failure;
 mod folder;
 mod namespace;
 mod program;
+mod shown;
 
 pub use actor::{Actor, CONTROLLERS, actor};
 pub use audit::{Write, Writer, summary};
@@ -42,7 +43,7 @@ use folder::Folder;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client, Config};
 use std::path::PathBuf;
-use std::sync::{OnceLock, mpsc};
+use std::sync::{OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -55,6 +56,7 @@ pub struct Cluster {
     config: Config,
     kubeconfig: PathBuf,
     audit: Audit,
+    shown: shown::Shown,
     // It ends when this is dropped.
     words: Option<UnboundedSender<HandOver>>,
     thread: Option<JoinHandle<()>>,
@@ -118,6 +120,8 @@ impl Cluster {
             options.apiserver_flags = audit.flags()?;
         }
         let (words, mut word) = unbounded_channel::<HandOver>();
+        let shown = shown::Shown::default();
+        let shows = shown.clone();
         let (told, hears) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -127,8 +131,15 @@ impl Cluster {
         let run = move || {
             runtime.block_on(async {
                 let begun = begin(options, cast).await;
+                let show = |acting: &Option<actor::Acting>| {
+                    let mut shown = shows.lock().unwrap_or_else(PoisonError::into_inner);
+                    *shown = acting.as_ref().and_then(actor::Acting::shows);
+                };
                 let (running, answer) = match begun {
-                    Ok((running, answer)) => (Some(running), Ok(answer)),
+                    Ok((running, answer)) => {
+                        show(&running.1);
+                        (Some(running), Ok(answer))
+                    }
                     Err(error) => (None, Err(error)),
                 };
                 // Whoever asked may be gone; then there is nobody to run for.
@@ -140,6 +151,7 @@ impl Cluster {
                             Some(acting) => acting.hand_over(&plane, to).await,
                             None => Err(anyhow!("nobody acts here")),
                         };
+                        show(&acting);
                         // Whoever asked may be gone.
                         drop(told.send(outcome));
                     }
@@ -161,6 +173,7 @@ impl Cluster {
             config: Writer::Test.signs(config),
             kubeconfig,
             audit,
+            shown,
             words: Some(words),
             thread: Some(thread),
             _folder: folder,

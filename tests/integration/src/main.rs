@@ -18,6 +18,7 @@ mod job;
 mod known;
 mod lifecycle;
 mod manifest;
+mod metrics;
 mod mirroring;
 mod namespaces;
 mod nodes;

@@ -1,0 +1,71 @@
+//! What the loops show of themselves: their metrics, as somebody who scrapes them sees them.
+
+use crate::{Cluster, Namespace};
+use anyhow::{Context, Result};
+use kube::{Client, Config};
+use plan::Metric;
+use runtime::metrics::Metrics;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where the metrics of whoever acts now are to be had; nowhere if nobody does.
+pub(crate) type Shown = Arc<Mutex<Option<Source>>>;
+
+/// Who shows them.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// Our loops, in this process.
+    Ours(Metrics),
+    /// kube-controller-manager, on this port.
+    Theirs(u16),
+}
+
+/// A port of this machine that nobody listens on now.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    Ok(listener.local_addr()?.port())
+}
+
+impl Cluster {
+    fn source(&self) -> Result<Source> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.clone().context("nobody acts here")
+    }
+
+    /// The metrics of the controllers that act, as text.
+    ///
+    /// # Errors
+    /// Nobody acts, or they do not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        match self.source()? {
+            Source::Ours(metrics) => Ok(metrics.encode()),
+            Source::Theirs(port) => {
+                let mut config = Config::new(format!("https://127.0.0.1:{port}").parse()?);
+                // Its certificate is one that it made for itself.
+                config.accept_invalid_certs = true;
+                let request = http::Request::get("/metrics").body(Vec::new())?;
+                Ok(Client::try_from(config)?.request_text(request).await?)
+            }
+        }
+    }
+
+    /// The metrics that our controllers describe, shown already or not; none if upstream's act.
+    ///
+    /// # Errors
+    /// Nobody acts.
+    pub fn declared(&self) -> Result<Option<Vec<&'static Metric>>> {
+        Ok(match self.source()? {
+            Source::Ours(metrics) => Some(metrics.declared()),
+            Source::Theirs(_) => None,
+        })
+    }
+}
+
+impl Namespace {
+    /// See [`Cluster::metrics`]; of the shared cluster.
+    ///
+    /// # Errors
+    /// Nobody acts, or they do not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        Cluster::shared()?.metrics().await
+    }
+}
