@@ -103,10 +103,8 @@ pub(crate) fn place(name: &str) -> Option<Place> {
         _ if pods::counts(name) || services::counts(name) || volumes::counts(name) => None,
         devices::COUNT => None,
         _ => {
-            let (plural, group) = match name.strip_prefix("count/")?.split_once('.') {
-                Some((plural, group)) => (plural, group),
-                None => return plain(name.strip_prefix("count/")?),
-            };
+            let kind = name.strip_prefix("count/")?;
+            let (plural, group) = kind.split_once('.').unwrap_or((kind, ""));
             Some((plural.to_owned(), group.to_owned()))
         }
     }

@@ -265,7 +265,7 @@ fn quotas_of_the_same_name_are_told_apart() {
 fn objects_are_counted_by_namespace_once_each() {
     let mut objects = Objects::default();
     let names =
-        |woken: Vec<std::sync::Arc<str>>| woken.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+        |woken: Vec<std::sync::Arc<str>>| woken.iter().map(ToString::to_string).collect::<Vec<_>>();
     let all = [
         ("u1", "a", Some(1)),
         ("u2", "a", Some(2)),
