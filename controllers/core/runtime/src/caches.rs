@@ -5,7 +5,7 @@
 
 use crate::informer;
 use crate::process::Process;
-use crate::slim::{fit, slim};
+use crate::slim::slim;
 use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::Metadata;
@@ -295,9 +295,11 @@ impl<K: Watched> Cache<K> {
         if !self.whole.load(Ordering::Relaxed) {
             slim(&mut object);
         }
-        fit(&mut object);
-        let key = Key::of(object.metadata());
-        let new = Arc::new(object);
+        // What was read has spare room in each list, and holes where something was left out. A copy has neither, and
+        // what it was made from leaves its place as a whole.
+        let new = Arc::new(object.clone());
+        drop(object);
+        let key = Key::of(new.metadata());
         let old = {
             let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(held) = store.objects.get(&key) {

@@ -32,51 +32,6 @@ pub(crate) fn slim<K: Any>(object: &mut K) {
     slim_spec(spec);
 }
 
-/// Gives back what reading took in advance: a list of one container status has room for four.
-pub(crate) fn fit<K: Any>(object: &mut K) {
-    fn list<T>(list: &mut Option<Vec<T>>) {
-        match list {
-            Some(held) if held.is_empty() => *list = None,
-            Some(held) => held.shrink_to_fit(),
-            None => {}
-        }
-    }
-    let Some(pod) = (object as &mut dyn Any).downcast_mut::<Pod>() else {
-        return;
-    };
-    list(&mut pod.metadata.owner_references);
-    if let Some(spec) = &mut pod.spec {
-        spec.containers.shrink_to_fit();
-        list(&mut spec.tolerations);
-        list(&mut spec.volumes);
-        for container in &mut spec.containers {
-            list(&mut container.volume_mounts);
-            list(&mut container.env);
-            list(&mut container.ports);
-        }
-        for volume in spec.volumes.iter_mut().flatten() {
-            if let Some(projected) = &mut volume.projected {
-                list(&mut projected.sources);
-                let sources = projected.sources.iter_mut().flatten();
-                for source in sources {
-                    if let Some(map) = &mut source.config_map {
-                        list(&mut map.items);
-                    }
-                    if let Some(api) = &mut source.downward_api {
-                        list(&mut api.items);
-                    }
-                }
-            }
-        }
-    }
-    if let Some(status) = &mut pod.status {
-        list(&mut status.conditions);
-        list(&mut status.container_statuses);
-        list(&mut status.pod_ips);
-        list(&mut status.host_ips);
-    }
-}
-
 fn slim_spec(spec: &mut PodSpec) {
     for container in &mut spec.containers {
         slim_container(container);
