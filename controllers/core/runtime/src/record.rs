@@ -9,13 +9,16 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use plan::{Action, Cause, Kind, Note, PatchType, Reference};
 use serde_json::json;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Events that wait to be sent; more are dropped (client-go: `maxQueuedEvents`).
+/// Events that nobody has looked at; more are dropped (client-go: `maxQueuedEvents`).
 const QUEUED: usize = 1000;
+/// Writes that wait to be sent; more are dropped. Of client-go's, any number may wait.
+const WAITING: usize = 10_000;
 /// Events that are on their way at once: they must not take the window from the loops.
 const AT_ONCE: usize = 4;
 /// An object may have this many events of one source at once, then one each [`REFILL`]
@@ -67,14 +70,23 @@ impl Stamped<'_> {
 
 /// Sends what comes out of the queue until the process ends.
 pub(crate) async fn send(process: Arc<Process>, mut queue: mpsc::Receiver<Sighting>) {
-    let mut memory = Memory::default();
+    let mut outbox = Outbox::default();
     let slots = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-    while let Some(sighting) = queue.recv().await {
-        let Some((component, action)) = memory.correlate(sighting) else {
-            continue;
-        };
-        let Ok(slot) = slots.clone().acquire_owned().await else {
-            return;
+    loop {
+        let (slot, (component, action)) = tokio::select! {
+            sighting = queue.recv() => match sighting {
+                Some(sighting) => {
+                    outbox.put(sighting);
+                    continue;
+                }
+                None => return,
+            },
+            slot = slots.clone().acquire_owned(), if !outbox.waiting.is_empty() => {
+                match (slot, outbox.waiting.pop_front()) {
+                    (Ok(slot), Some(write)) => (slot, write),
+                    _ => return,
+                }
+            }
         };
         let this = process.clone();
         process.spawn("event".to_owned(), async move {
@@ -87,6 +99,25 @@ pub(crate) async fn send(process: Arc<Process>, mut queue: mpsc::Receiver<Sighti
             }
             drop(slot);
         });
+    }
+}
+
+/// What is to be sent. Events are compared when they come and not when there is time to send them: those of a
+/// source that floods an object must not take the room of others.
+#[derive(Default)]
+struct Outbox {
+    memory: Memory,
+    waiting: VecDeque<(&'static str, Action)>,
+}
+
+impl Outbox {
+    fn put(&mut self, sighting: Sighting) {
+        if self.waiting.len() >= WAITING {
+            let (reason, about) = (sighting.note.reason, &sighting.note.about);
+            tracing::debug!(reason, %about, "too many events, one dropped");
+            return;
+        }
+        self.waiting.extend(self.memory.correlate(sighting));
     }
 }
 

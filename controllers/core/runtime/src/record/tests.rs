@@ -1,4 +1,4 @@
-use super::{BURST, Memory, Sighting};
+use super::{BURST, Memory, Outbox, Sighting};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use plan::{Action, Kind, Note, Reference, Verb};
@@ -61,4 +61,18 @@ async fn a_flood_is_cut_off_and_comes_back_drop_by_drop() {
     assert_eq!(sent(100), BURST as usize);
     tokio::time::advance(Duration::from_secs(301)).await;
     assert_eq!(sent(100), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_that_cannot_be_sent_takes_no_room_of_others() {
+    let mut outbox = Outbox::default();
+    for n in 0..20_000 {
+        outbox.put(sighting(&format!("pod {n}")));
+    }
+    let mut other = sighting("bound");
+    other.component = "default-scheduler";
+    outbox.put(other);
+    assert_eq!(outbox.waiting.len(), BURST as usize + 1);
+    let last = outbox.waiting.back().map(|(component, _)| *component);
+    assert_eq!(last, Some("default-scheduler"));
 }
