@@ -34,8 +34,10 @@ use workloads::Workload;
 
 const PREPARING: Duration = Duration::from_mins(15);
 const RUNNING: Duration = Duration::from_mins(15);
-/// Writes that were put off, such as events, come out in this time.
+/// Writes that were put off, such as events, have come out when there was none in this time.
 const SETTLING: Duration = Duration::from_secs(3);
+/// So often this is looked at.
+const ROUNDS: usize = 40;
 
 /// Measure Corten beside kube-controller-manager, kube-scheduler and kwok
 #[derive(Debug, Parser)]
@@ -210,11 +212,11 @@ impl Turn<'_> {
             self.workload.prepare(&hand).await
         };
         within(PREPARING, "the load could not begin", prepared).await?;
-        tokio::time::sleep(SETTLING).await;
+        settle(&hand).await?;
 
         let before = read(running, &hand).await?;
         let times = within(RUNNING, "it was not done", self.workload.run(&hand)).await?;
-        tokio::time::sleep(SETTLING).await;
+        settle(&hand).await?;
         let load = read(running, &hand).await?.since(&before);
 
         println!("  idle for {} s", self.idle);
@@ -233,6 +235,21 @@ async fn within<T>(
 ) -> anyhow::Result<T> {
     let done = tokio::time::timeout(limit, what).await;
     done.with_context(|| format!("{otherwise} after {limit:?}"))?
+}
+
+/// Waits until nobody writes any more.
+async fn settle(hand: &Hand) -> anyhow::Result<()> {
+    let mut before = Requests::read(hand).await?;
+    for _ in 0..ROUNDS {
+        tokio::time::sleep(SETTLING).await;
+        let now = Requests::read(hand).await?;
+        if now.since(&before).writes().is_empty() {
+            return Ok(());
+        }
+        before = now;
+    }
+    println!("  somebody goes on writing");
+    Ok(())
 }
 
 async fn read(running: &Running, hand: &Hand) -> anyhow::Result<Readings> {
