@@ -31,6 +31,13 @@ fn none(offences: &[String], why: &str) {
     assert!(offences.is_empty(), "{why}:\n{}", offences.join("\n"));
 }
 
+/// They measure themselves, or hold what was measured.
+const NOT_PURE: [&str; 3] = [
+    "controllers/core/runtime/src/metrics.rs",
+    "controllers/node/kubelet/src/metrics.rs",
+    "controllers/scheduler/src/metrics.rs",
+];
+
 /// The files in which decisions are made.
 fn pure_files() -> Vec<Source> {
     let all = files(&["controllers"], ".rs");
@@ -42,6 +49,7 @@ fn pure_files() -> Vec<Source> {
             || path.ends_with("/src/status.rs")
             || path.contains("/src/status/")
             || path.ends_with("/src/decide.rs")
+            || (path.ends_with("/src/metrics.rs") && !NOT_PURE.contains(&path))
             || path.contains("/src/plugins/")
     };
     all.into_iter()

@@ -179,3 +179,38 @@ async fn a_rollout_of_many_pods_is_gathered_into_few_writes() {
     let writes = sim.writes(ACTOR) - before;
     assert!(writes <= 2 * 11, "{writes} writes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn gauges_say_what_there_is_now() {
+    let sim = Sim::new();
+    let near = |name: &str| {
+        let mut near = service(name);
+        let spec = near.spec.as_mut().unwrap();
+        spec.traffic_distribution = Some("PreferClose".to_owned());
+        near
+    };
+    sim.create(service("front"));
+    sim.create(near("back"));
+    sim.create(node("n1", "a"));
+    sim.create(pod(1, true));
+    let runtime = start(&sim).await;
+    rest().await;
+    let shown = |line: &str| {
+        let text = runtime.metrics().encode();
+        let line = format!("endpoint_slice_controller_{line}");
+        assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
+    };
+    let near = r#"services_count_by_traffic_distribution{traffic_distribution="PreferClose"} 1"#;
+    shown("endpoints_desired 2");
+    shown("num_endpoint_slices 2");
+    shown("desired_endpoint_slices 2");
+    shown(r#"changes{operation="create"} 2"#);
+    shown(near);
+
+    sim.delete::<Service>("shop", "back");
+    rest().await;
+    shown("endpoints_desired 1");
+    shown("num_endpoint_slices 1");
+    shown("desired_endpoint_slices 1");
+    assert!(!runtime.metrics().encode().contains(near));
+}
