@@ -108,7 +108,7 @@ fn differences(seen: &BTreeMap<String, Family>) -> Vec<String> {
         match rows.iter().find(|row| row.name == name) {
             Some(row) => found.extend(differs(row, family)),
             None if upstream::is_of_a_controller(name) => {
-                found.push(format!("{name}: what is it?"))
+                found.push(format!("{name}: what is it?"));
             }
             None => {}
         }

@@ -66,19 +66,16 @@ pub(crate) fn measure(world: &World, turn: &Turn<'_>) -> Vec<Sample> {
 
 /// How the zones are.
 pub(crate) fn zones(zones: &Zones) -> Vec<Sample> {
-    let each = zones
-        .counts()
-        .into_iter()
-        .flat_map(|(zone, size, unready)| {
-            let zone = || [zone.to_owned()];
-            let healthy = (100 * (size - unready)).checked_div(size).unwrap_or(100);
-            [
-                HEALTH.at(zone(), healthy as f64),
-                SIZE.at(zone(), size as f64),
-                UNHEALTHY.at(zone(), unready as f64),
-                // So that it is seen before the first one.
-                EVICTIONS.at(zone(), 0.0),
-            ]
-        });
+    let each = zones.counts().flat_map(|(zone, size, unready)| {
+        let zone = || [zone.to_owned()];
+        let healthy = (100 * (size - unready)).checked_div(size).unwrap_or(100);
+        [
+            HEALTH.at(zone(), healthy as f64),
+            SIZE.at(zone(), size as f64),
+            UNHEALTHY.at(zone(), unready as f64),
+            // So that it is seen before the first one.
+            EVICTIONS.at(zone(), 0.0),
+        ]
+    });
     each.collect()
 }

@@ -106,7 +106,7 @@ pub(crate) fn of_claim(world: &ClaimWorld, turn: &Turn<'_>) -> Vec<Sample> {
     let failed = turn.failed("patch", Kind::of::<PersistentVolumeClaim>());
     match Course::of(world) {
         Course::Classify(_) if !turn.plan.is_empty() => {
-            samples.extend([CLASSES.of(1.0), CLASS_ERRORS.of(failed as f64)])
+            samples.extend([CLASSES.of(1.0), CLASS_ERRORS.of(failed as f64)]);
         }
         Course::Provision(provisioner) if failed > 0 => {
             samples.extend(errors(&provisioner, "provision"));

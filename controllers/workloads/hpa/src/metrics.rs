@@ -8,6 +8,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use plan::Stability::{Alpha, Beta};
 use plan::{Metric, Sample, Turn, exponential};
 use std::cmp::Ordering;
+use std::time::Duration;
 
 static RECONCILIATIONS: Metric = Metric::counter(
     "horizontal_pod_autoscaler_controller_reconciliations_total",
@@ -117,7 +118,7 @@ fn computation(
         .ok()
         .and_then(|target| target.took.get(index));
     samples.push(COMPUTATIONS.at(labels, 1.0));
-    samples.push(COMPUTATION_SECONDS.at(labels, took.map_or(0.0, |took| took.as_secs_f64())));
+    samples.push(COMPUTATION_SECONDS.at(labels, took.map_or(0.0, Duration::as_secs_f64)));
 }
 
 /// The type of a metric, one of those that there are.
