@@ -18,6 +18,11 @@ use tokio::time::Instant;
 
 /// One object is not looked at again within this time: events that come in a burst are seen together.
 const PAUSE: Duration = Duration::from_millis(20);
+/// What takes long to think about is thought about more rarely: an object of thousands of pods, whose events never
+/// end while it is rolled out, must not take the processor from all others. So many times as long as a turn
+/// thought, but never longer than this.
+const REST: u32 = 9;
+const REST_MAX: Duration = Duration::from_millis(500);
 /// While the caches are behind our own writes, they are asked again after this time, and more rarely the
 /// longer it takes.
 const HELD: Duration = Duration::from_millis(5);
@@ -95,25 +100,31 @@ impl<C: Controller> Loop<C> {
                     }
                 }
                 while let Some(key) = shutdown.run_until_cancelled(this.queue.next()).await {
-                    this.guarded(&key).await;
+                    let thought = this.guarded(&key).await;
+                    let rest = (thought * REST).min(REST_MAX);
+                    if rest > PAUSE {
+                        this.queue.rest(&key, rest);
+                    }
                     this.queue.done(&key, PAUSE);
                 }
             });
         }
     }
 
-    /// One turn; a panic in it is a bug of one loop and no reason for the others to end.
-    async fn guarded(&self, key: &Key) {
-        let turn = AssertUnwindSafe(self.turn(key)).catch_unwind();
+    /// One turn, and how long it thought; a panic in it is a bug of one loop and no reason for the others to end.
+    async fn guarded(&self, key: &Key) -> Duration {
+        let mut thought = Duration::ZERO;
+        let turn = AssertUnwindSafe(self.turn(key, &mut thought)).catch_unwind();
         if turn.await.is_err() {
             let delay = self.queue.retry(key.clone());
             tracing::error!(controller = C::NAME, object = %key, ?delay, "the loop panicked on this object; this is a bug in Corten");
             self.process.metrics().reconcile(C::NAME, "panic");
         }
+        thought
     }
 
     /// observe → plan → execute → status
-    async fn turn(&self, key: &Key) {
+    async fn turn(&self, key: &Key, thought: &mut Duration) {
         let begun = Instant::now();
         let Some(object) = self.caches.of::<C::Object>().find(key) else {
             return self.gone(key).await;
@@ -128,15 +139,20 @@ impl<C: Controller> Loop<C> {
             now: self.process.now(),
             seed: self.process.seed(),
         };
-        let world = self.controller.observe(&self.caches, object, moment).await;
+        let observed = self.controller.observe(&self.caches, object, moment);
+        let world = at_work(observed, thought).await;
+        let thinks = Instant::now();
         let plan = C::plan(&world);
+        *thought += thinks.elapsed();
         let marks = self.caches.marks();
         let outcome = self.executor.execute(&plan).await;
         self.ledger.enter(key, &uid, &marks, &outcome);
         if !plan.is_empty() {
             self.report(key, moment, &plan, &outcome);
         }
+        let thinks = Instant::now();
         let status = C::status(&world, &outcome);
+        *thought += thinks.elapsed();
         let written = match &status {
             Some(status) => self.write_status(key, &uid, &world, status, &outcome).await,
             None => Written::Settled,
@@ -289,4 +305,16 @@ impl<C: Controller> Loop<C> {
     fn written(&self) -> std::sync::MutexGuard<'_, AHashMap<Key, Instant>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Adds to `spent` how long a future is at work, without the time in which it waits.
+async fn at_work<F: Future>(future: F, spent: &mut Duration) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = future.as_mut().poll(context);
+        *spent += begun.elapsed();
+        polled
+    })
+    .await
 }

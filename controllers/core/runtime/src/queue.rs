@@ -62,8 +62,10 @@ struct State<K> {
     /// Keys to be added later; `due` holds the earliest time of each, older entries in the heap are void.
     later: BinaryHeap<Reverse<(Instant, K)>>,
     due: AHashMap<K, Instant>,
-    /// Keys that must not run again before this time.
+    /// Keys that must not run again before this time, unless they were to be added later anyway.
     paused: AHashMap<K, Instant>,
+    /// Keys that must not run again before this time, whoever asks.
+    resting: AHashMap<K, Instant>,
     failures: AHashMap<K, u32>,
     /// Pauses to forget.
     swept: usize,
@@ -80,6 +82,7 @@ impl<K: Clone + Eq + Ord + Hash> Queue<K> {
                 later: BinaryHeap::new(),
                 due: AHashMap::new(),
                 paused: AHashMap::new(),
+                resting: AHashMap::new(),
                 failures: AHashMap::new(),
                 swept: 0,
             }),
@@ -96,9 +99,9 @@ impl<K: Clone + Eq + Ord + Hash> Queue<K> {
         if state.dirty.contains_key(&key) {
             return;
         }
-        match state.paused.get(&key) {
-            Some(until) if *until > now && !state.working.contains_key(&key) => {
-                let until = *until;
+        let until = state.paused.get(&key).max(state.resting.get(&key));
+        match until.copied() {
+            Some(until) if until > now && !state.working.contains_key(&key) => {
                 self.later(&mut state, key, until);
             }
             _ => self.ready(&mut state, key, now),
@@ -192,6 +195,19 @@ impl<K: Clone + Eq + Ord + Hash> Queue<K> {
         }
     }
 
+    /// The key is not worked on for `time`, even if it was to be added sooner.
+    pub fn rest(&self, key: &K, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state();
+        state.resting.insert(key.clone(), until);
+        if let Some(due) = state.due.get(key).copied()
+            && due < until
+        {
+            state.due.remove(key);
+            self.later(&mut state, key.clone(), until);
+        }
+    }
+
     /// True when nothing is to be done now or later.
     pub fn is_idle(&self) -> bool {
         let state = self.state();
@@ -210,6 +226,8 @@ impl<K: Clone + Eq + Ord + Hash> Queue<K> {
     }
 
     fn later(&self, state: &mut State<K>, key: K, at: Instant) {
+        let rested = state.resting.get(&key).copied();
+        let at = rested.map_or(at, |until| until.max(at));
         if state.due.get(&key).is_some_and(|due| *due <= at) {
             return;
         }
@@ -246,6 +264,7 @@ impl<K: Clone + Eq + Hash> State<K> {
         if self.swept > self.paused.len().max(64) {
             self.swept = 0;
             self.paused.retain(|_, until| *until > now);
+            self.resting.retain(|_, until| *until > now);
             let keep: AHashSet<K> = self.due.keys().chain(self.dirty.keys()).cloned().collect();
             self.failures.retain(|key, _| keep.contains(key));
         }

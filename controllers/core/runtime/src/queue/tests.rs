@@ -37,6 +37,23 @@ async fn a_key_that_is_worked_on_comes_again_only_when_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_that_rests_is_not_worked_on_whoever_asks() {
+    let queue = queue();
+    let start = Instant::now();
+    queue.add(key("a"));
+    assert_eq!(queue.next().await, key("a"));
+    queue.add_after(key("a"), MOMENT);
+    queue.rest(&key("a"), PAUSE * 5);
+    queue.done(&key("a"), PAUSE);
+    queue.add_after(key("a"), MOMENT);
+    queue.add(key("a"));
+    assert_eq!(queue.next().await, key("a"));
+    assert!(start.elapsed() >= PAUSE * 5);
+    queue.done(&key("a"), PAUSE);
+    assert!(timeout(PAUSE * 9, queue.next()).await.is_err(), "once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_event_is_at_once_and_the_next_ones_are_gathered() {
     let queue = queue();
     let start = Instant::now();
