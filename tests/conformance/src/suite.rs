@@ -20,7 +20,6 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Vec<Outcome>> {
     let spec = spec(program, dir, focus)
         .flag("kubeconfig", kubeconfig)
-        // Nobody empties namespaces yet, so no test waits for that.
         // The pods of kube-system, of which there are none, and nodes are ready before.
         .flag("system-pods-startup-timeout", "1m")
         .flag("node-schedulable-timeout", "1m")
