@@ -4,7 +4,7 @@
 //! Service, with the ports that it really listens on; slices hold at most 100 endpoints and are changed as few as
 //! possible, because every node reads every write. A Service without pods has one empty slice a family. Slices that
 //! somebody edited, deleted or relabelled are put right. A burst of changes costs one round of writes each
-//! [`WRITE_GAP`].
+//! [`WRITE_GAP`], and of a Service with thousands of endpoints, where a round is many slices, one each half second.
 //!
 //! **Never.** Slices that another manager made (label `endpointslice.kubernetes.io/managed-by`) are not touched, and
 //! neither are Services without selector or of type ExternalName. Slices of a deleted Service are the garbage
@@ -39,6 +39,9 @@ use std::time::Duration;
 pub const MANAGED_BY: &str = "endpointslice-controller.k8s.io";
 /// The least time between two rounds of writes for one Service.
 pub const WRITE_GAP: Duration = Duration::from_millis(100);
+/// As much for each of its slices, if that is more, but never more than this.
+const SLICE_GAP: Duration = Duration::from_millis(10);
+const MAX_GAP: Duration = Duration::from_secs(1);
 /// The most endpoints that a slice may hold; the API server's limit is 1000.
 pub const MAX_ENDPOINTS_PER_SLICE: usize = 100;
 
@@ -184,7 +187,7 @@ impl Controller for EndpointSliceController {
             .filter_map(|slice| meta::resource_version(&slice.metadata));
         let stored = (slices.len(), versions.max().unwrap_or_default());
         let wait = self.remember(&key, uid, |memory| {
-            memory.pace.wait(stored, moment.now, WRITE_GAP)
+            memory.pace.wait(stored, moment.now, gap(slices.len()))
         });
         if let Some(rest) = wait {
             return World::Resting(rest);
@@ -239,6 +242,12 @@ impl Controller for EndpointSliceController {
 }
 
 // === What is looked at ===
+
+/// The least time between two rounds of writes for a Service of so many slices.
+fn gap(slices: usize) -> Duration {
+    let each = SLICE_GAP.saturating_mul(u32::try_from(slices).unwrap_or(u32::MAX));
+    each.clamp(WRITE_GAP, MAX_GAP)
+}
 
 /// The slices of this controller that are to be judged with this Service. One that belongs to another Service and
 /// carries this one's name is left to the other, which puts it right.

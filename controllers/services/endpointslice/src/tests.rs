@@ -45,6 +45,12 @@ fn hints_are_what_the_annotation_or_the_field_asks_for() {
 }
 
 #[test]
+fn many_slices_are_written_more_rarely() {
+    let gaps = [0, 1, 10, 50, 100_000].map(|slices| gap(slices).as_millis());
+    assert_eq!(gaps, [100, 100, 100, 500, 1000]);
+}
+
+#[test]
 fn a_slice_is_about_the_services_of_its_label_and_its_owner() {
     let owner = |name: &str| json!([{"apiVersion": "v1", "kind": "Service", "name": name, "uid": "u", "controller": true}]);
     for (manager, label, owners, expected) in [
