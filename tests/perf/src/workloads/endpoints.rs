@@ -114,10 +114,12 @@ impl View {
         let (pods, new_pods) = Watch::<Pod>::with_all(hand, PODS, ALL).await?;
         let (slices, new_slices) = Watch::<Slice>::with_all(hand, SLICES, OF_SERVICE).await?;
         let mut seen = Picture::default();
-        pods.into_iter().for_each(|pod| seen.pod(Change::Is(pod)));
-        slices
-            .into_iter()
-            .for_each(|slice| seen.slice(Change::Is(slice)));
+        for pod in pods {
+            seen.pod(Change::Is(pod));
+        }
+        for slice in slices {
+            seen.slice(Change::Is(slice));
+        }
         Ok(Self {
             seen,
             new_pods,
