@@ -141,6 +141,22 @@ impl<K: Watched> Cache<K> {
         store.resolve(store.namespaces.get(namespace))
     }
 
+    /// The objects of a namespace that are `wanted`, in no order: for few out of many, as what a selector selects.
+    /// Others wait meanwhile that want to change the cache, so `wanted` must be quick.
+    pub fn select(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let store = self.read();
+        let here = store.namespaces.get(namespace).map_or(0, |keys| keys.len());
+        if here * 2 <= store.objects.len() {
+            let keys = store.namespaces.get(namespace).into_iter().flatten();
+            let objects = keys.filter_map(|key| store.objects.get(key));
+            return objects.filter(|object| wanted(object)).cloned().collect();
+        }
+        // One after another is quicker than to look up each.
+        let all = store.objects.iter();
+        let here = all.filter(|(key, object)| &*key.namespace == namespace && wanted(object));
+        here.map(|(_, object)| object.clone()).collect()
+    }
+
     /// All objects whose controller has this UID, in no order.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
         let store = self.read();
@@ -585,3 +601,6 @@ impl WeakCaches {
         self.0.upgrade().map(Caches)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,8 +93,8 @@ impl Controller for EndpointsController {
         if let Some(rest) = wait {
             return World::Resting(rest);
         }
-        let mut pods = caches.of::<Pod>().in_namespace(&key.namespace);
-        pods.retain(|pod| selector.matches(pod.metadata.labels.as_ref()));
+        let wanted = |pod: &Pod| selector.matches(pod.metadata.labels.as_ref());
+        let pods = caches.of::<Pod>().select(&key.namespace, wanted);
         World::Selecting(Selecting {
             service,
             pods,

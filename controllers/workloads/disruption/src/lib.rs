@@ -157,11 +157,11 @@ impl Controller for DisruptionController {
     ) -> World {
         let pods = selector(&budget).map(|selector| {
             let namespace = meta::namespace(&budget.metadata);
-            let mut pods = caches.of::<Pod>().in_namespace(namespace);
-            pods.retain(|pod| {
+            let wanted = |pod: &Pod| {
                 let labels = pod.metadata.labels.as_ref();
                 selector.as_ref().is_some_and(|s| s.matches(labels))
-            });
+            };
+            let mut pods = caches.of::<Pod>().select(namespace, wanted);
             pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
             pods
         });

@@ -435,8 +435,8 @@ fn count(field: &str, replicas: i32) -> Result<i32, String> {
 
 /// The pods of a namespace that a selector selects, in order of their names.
 fn selected(caches: &Caches, namespace: &str, selector: &Selector) -> Vec<Arc<Pod>> {
-    let mut pods = caches.of::<Pod>().in_namespace(namespace);
-    pods.retain(|pod| selector.matches(pod.metadata.labels.as_ref()));
+    let wanted = |pod: &Pod| selector.matches(pod.metadata.labels.as_ref());
+    let mut pods = caches.of::<Pod>().select(namespace, wanted);
     pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     pods
 }
