@@ -225,7 +225,7 @@ fn begin(sim: &Sim, nodes: &[&str]) {
     }
     sim.create((*class(json!({}))).clone());
     let data = stored(&*claim("data", json!({})), |claim| {
-        claim.metadata.resource_version = None
+        claim.metadata.resource_version = None;
     });
     sim.create(data);
 }
@@ -293,7 +293,7 @@ async fn a_provisioner_that_gives_up_has_another_node_chosen() {
         node.spec.get_or_insert_default().unschedulable = Some(true);
     });
     sim.update_with::<PersistentVolumeClaim>("ns", "data", |claim| {
-        claim.metadata.annotations = None
+        claim.metadata.annotations = None;
     });
     assert_eq!(world.after(15).await, ["web nowhere"]);
     let claim = sim.get::<PersistentVolumeClaim>("ns", "data").unwrap();

@@ -126,7 +126,7 @@ fn pods_of_a_node_that_comes_back_stay() -> Outcome {
         delete_node(&ns, &name).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         node(&ns, "a").await?;
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         let pod = ns.get::<Pod>("plain").await?;
         let untouched = pod.metadata.uid == made.metadata.uid && announced(&pod).is_none();
         delete_node(&ns, &name).await?;

@@ -370,7 +370,7 @@ fn a_kind_that_is_installed_after_its_quota_is_counted() -> Outcome {
             anyhow::Ok(looms.create(&PostParams::default(), &object).await?)
         };
         let story = async {
-            let patience = Duration::from_secs(60);
+            let patience = Duration::from_mins(1);
             within(patience, "an object of the kind is let in", async || {
                 create("a").await
             })

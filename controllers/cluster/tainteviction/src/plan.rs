@@ -141,7 +141,7 @@ fn end(world: &World, pod: &Pod) -> Action {
     let is_marked = |c: &&k8s_openapi::api::core::v1::PodCondition| {
         c.status == "True" && c.reason.as_deref() == Some(REASON)
     };
-    if found.filter(is_marked).is_some() {
+    if found.as_ref().is_some_and(is_marked) {
         let message = format!("Marking for deletion Pod {}", name(pod));
         return Action::delete(pod).noting(&on, EVENT, message);
     }

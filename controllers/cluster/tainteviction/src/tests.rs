@@ -56,7 +56,7 @@ fn tolerates(key: &str, seconds: Option<i64>) -> Value {
 /// In how many seconds the pod goes: 0 at once, none never.
 fn goes(taints: Vec<Taint>, tolerations: Value, now: i64) -> Option<u64> {
     let plan = plan::plan(&world(taints, vec![pod("web", tolerations)], now));
-    if plan.len() > 0 {
+    if !plan.is_empty() {
         return Some(0);
     }
     plan.again_after.map(|after| after.as_secs())
@@ -226,10 +226,10 @@ fn what_ran_out_while_nobody_was_there_gets_a_last_chance() {
         let mut world = world(vec![taint(key, "", 0)], vec![pod("web", tolerations)], now);
         world.contact = contact.map(at);
         let plan = plan::plan(&world);
-        let goes = if plan.len() > 0 {
-            Some(0)
-        } else {
+        let goes = if plan.is_empty() {
             plan.again_after.map(|a| a.as_secs())
+        } else {
+            Some(0)
         };
         assert_eq!(goes, wanted, "{key} {contact:?} {now}");
     }

@@ -131,7 +131,7 @@ impl Cluster {
     fn deleted(&self) -> Vec<String> {
         let writes = self.writes().into_iter();
         let deletes = writes.filter(|w| w.kind == "Pod" && w.verb == Verb::Delete);
-        deletes.map(|w| w.name.to_string()).collect()
+        deletes.map(|w| w.name.clone()).collect()
     }
 
     /// The nodes that are to lose their pods.

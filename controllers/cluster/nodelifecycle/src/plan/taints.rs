@@ -81,7 +81,7 @@ pub(super) fn wanted(world: &World) -> Option<Vec<Taint>> {
     let before = taints.iter().find(|taint| ours_too(taint));
     let before = before.and_then(|taint| taint.time_added.clone());
     taints.retain(|taint| {
-        let kept = !ours(taint) && !(ours_too(taint) && no_execute.is_some());
+        let kept = !ours(taint) && (!ours_too(taint) || no_execute.is_none());
         kept || wanted
             .iter()
             .any(|(key, effect)| taint.key == *key && taint.effect == *effect)

@@ -234,8 +234,8 @@ impl Place {
 /// The range of IPv4 that the node has for its pods.
 fn range_of(node: &Node) -> Option<Cidr> {
     let spec = node.spec.as_ref()?;
-    let all = spec.pod_cidr.iter().chain(spec.pod_cidrs.iter().flatten());
-    all.filter_map(|cidr| cidr.parse().ok()).next()
+    let mut all = spec.pod_cidr.iter().chain(spec.pod_cidrs.iter().flatten());
+    all.find_map(|cidr| cidr.parse().ok())
 }
 
 fn internal_ip(node: &Node) -> Option<Ipv4Addr> {

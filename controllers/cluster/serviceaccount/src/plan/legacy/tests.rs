@@ -63,8 +63,8 @@ fn what_nobody_uses_is_marked_and_then_deleted() {
 
 #[test]
 fn what_may_be_used_stays() {
-    let labels = json!({});
     type Edit = fn(&mut LegacyWorld);
+    let labels = json!({});
     let cases: [(&str, Edit); 6] = [
         ("a user's", |w| w.made = false),
         ("mounted", |w| w.mounted = true),
