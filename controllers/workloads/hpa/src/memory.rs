@@ -93,18 +93,21 @@ impl Memory {
         self.known().remove(key);
     }
 
-    /// Which of the autoscalers `others` scale pods with these labels, as far as is known.
+    /// Which other autoscalers of the namespace of `own` scale pods with these labels, as far as is known.
     pub(crate) fn rivals(
         &self,
-        others: &[Key],
+        own: &Key,
         labels: &[Option<&BTreeMap<String, String>>],
     ) -> Vec<Key> {
         let known = self.known();
-        let scales = |key: &&Key| {
-            let selector = known.get(*key).and_then(|known| known.selector.as_ref());
-            selector.is_some_and(|selector| labels.iter().any(|l| selector.matches(*l)))
+        let scales = |(key, known): &(&Key, &Known)| {
+            let selector = known.selector.as_ref();
+            key.namespace == own.namespace
+                && *key != own
+                && selector.is_some_and(|selector| labels.iter().any(|l| selector.matches(*l)))
         };
-        others.iter().filter(scales).cloned().collect()
+        let rivals = known.iter().filter(scales);
+        rivals.map(|(key, _)| key.clone()).collect()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Key, Known>> {

@@ -18,7 +18,7 @@ use plan::{Kind, Reference};
 use runtime::{Caches, Key, ReadError, Reads, Runtime, Scales};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -454,36 +454,24 @@ fn rivals(
         return None;
     }
     let namespace = meta::namespace(&hpa.metadata);
-    let all = caches
-        .of::<HorizontalPodAutoscaler>()
-        .in_namespace(namespace);
-    let others = all
+    let all = caches.of::<HorizontalPodAutoscaler>();
+    let same = all.select(namespace, |other| {
+        other.metadata.uid != hpa.metadata.uid && other.spec.scale_target_ref == *target
+    });
+    let same = same
         .iter()
-        .filter(|other| other.metadata.uid != hpa.metadata.uid);
-    let (same, others): (Vec<_>, Vec<_>) =
-        others.partition(|other| other.spec.scale_target_ref == *target);
-    let keys: Vec<Key> = others
-        .iter()
-        .map(|other| Key::of(&other.metadata))
-        .collect();
+        .map(|other| meta::name(&other.metadata).to_owned());
     let labels: Vec<_> = pods
         .iter()
         .map(|pod| pod.metadata.labels.as_ref())
         .collect();
-    let mut names: Vec<String> = memory
-        .rivals(&keys, &labels)
-        .into_iter()
-        .map(|key| key.name.to_string())
-        .chain(
-            same.iter()
-                .map(|other| meta::name(&other.metadata).to_owned()),
-        )
-        .collect();
+    let others = memory.rivals(&Key::of(&hpa.metadata), &labels);
+    let others = others.iter().map(|key| key.name.to_string());
+    let mut names: BTreeSet<String> = same.chain(others).collect();
     if names.is_empty() {
         return None;
     }
-    names.push(meta::name(&hpa.metadata).to_owned());
-    names.sort();
+    names.insert(meta::name(&hpa.metadata).to_owned());
     let shown = names.iter().map(|name| format!("{{{name} {namespace}}}"));
     Some(shown.collect())
 }
