@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// Events that nobody has looked at; more are dropped (client-go: `maxQueuedEvents`).
 const QUEUED: usize = 1000;
 /// Writes that wait to be sent, of some 2 KB each; more are dropped. Of client-go's, any number may wait.
-const WAITING: usize = 1000;
+const WAITING: usize = 10_000;
 /// Events that are on their way at once: they must not take the window from the loops.
 const AT_ONCE: usize = 4;
 /// An object may have this many events of one source at once, then one each [`REFILL`]
