@@ -9,7 +9,6 @@ use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use plan::{Action, Cause, Kind, Note, PatchType, Reference};
 use serde_json::json;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -17,10 +16,11 @@ use tokio::time::Instant;
 
 /// Events that nobody has looked at; more are dropped (client-go: `maxQueuedEvents`).
 const QUEUED: usize = 1000;
-/// Writes that wait to be sent, of some 2 KB each; more are dropped. Of client-go's, any number may wait.
+/// Writes that wait to be sent, of some 400 bytes each; more are dropped. Of client-go's, any number may wait.
 const WAITING: usize = 10_000;
-/// Events that are on their way at once: they must not take the window from the loops.
-const AT_ONCE: usize = 4;
+/// Events that are on their way at once: they must not take the window from the loops. All writes of one event go
+/// the same way, one after the other: what raises its count never overtakes what makes it.
+const WAYS: usize = 4;
 /// An object may have this many events of one source at once, then one each [`REFILL`]
 /// (client-go: `defaultSpamBurst`, `defaultSpamQPS`).
 const BURST: f64 = 25.0;
@@ -70,54 +70,90 @@ impl Stamped<'_> {
 
 /// Sends what comes out of the queue until the process ends.
 pub(crate) async fn send(process: Arc<Process>, mut queue: mpsc::Receiver<Sighting>) {
-    let mut outbox = Outbox::default();
-    let slots = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-    loop {
-        let (slot, (component, action)) = tokio::select! {
-            sighting = queue.recv() => match sighting {
-                Some(sighting) => {
-                    outbox.put(sighting);
-                    continue;
-                }
-                None => return,
-            },
-            slot = slots.clone().acquire_owned(), if !outbox.waiting.is_empty() => {
-                match (slot, outbox.waiting.pop_front()) {
-                    (Ok(slot), Some(write)) => (slot, write),
-                    _ => return,
-                }
-            }
-        };
-        let this = process.clone();
-        process.spawn("event".to_owned(), async move {
-            let executor = crate::execute::Executor::new(this, component);
-            if let Err(failure) = executor.run(&action).await
-                && !failure.is_benign()
-                && failure.cause != Cause::AlreadyExists
-            {
-                tracing::debug!(event = %action.on, error = failure.message, "event not recorded");
-            }
-            drop(slot);
-        });
+    let (mut outbox, ways) = Outbox::new();
+    for way in ways {
+        process.spawn("event".to_owned(), carry(process.clone(), way));
+    }
+    while let Some(sighting) = queue.recv().await {
+        outbox.put(sighting);
+    }
+}
+
+/// One way out of the outbox.
+async fn carry(process: Arc<Process>, mut way: mpsc::Receiver<Waiting>) {
+    while let Some(waiting) = way.recv().await {
+        let executor = crate::execute::Executor::new(process.clone(), waiting.sighting.component);
+        let action = waiting.action();
+        drop(waiting);
+        if let Err(failure) = executor.run(&action).await
+            && !failure.is_benign()
+            && failure.cause != Cause::AlreadyExists
+        {
+            tracing::debug!(event = %action.on, error = failure.message, "event not recorded");
+        }
     }
 }
 
 /// What is to be sent. Events are compared when they come and not when there is time to send them: those of a
 /// source that floods an object must not take the room of others.
-#[derive(Default)]
 struct Outbox {
     memory: Memory,
-    waiting: VecDeque<(&'static str, Action)>,
+    ways: [mpsc::Sender<Waiting>; WAYS],
 }
 
 impl Outbox {
+    /// The outbox and the ends of its ways.
+    fn new() -> (Self, Vec<mpsc::Receiver<Waiting>>) {
+        let mut ends = Vec::new();
+        let ways = [(); WAYS].map(|()| {
+            let (way, end) = mpsc::channel(WAITING / WAYS);
+            ends.push(end);
+            way
+        });
+        let memory = Memory::default();
+        (Self { memory, ways }, ends)
+    }
+
     fn put(&mut self, sighting: Sighting) {
-        if self.waiting.len() >= WAITING {
+        if self.ways.iter().any(|way| way.capacity() == 0) {
             let (reason, about) = (sighting.note.reason, &sighting.note.about);
             tracing::debug!(reason, %about, "too many events, one dropped");
             return;
         }
-        self.waiting.extend(self.memory.correlate(sighting));
+        if let Some(waiting) = self.memory.correlate(sighting) {
+            // It has room, and its other end lives as long as the process.
+            let _ = self.ways[waiting.recorded.serial % WAYS].try_send(waiting);
+        }
+    }
+}
+
+/// A write that waits for its turn. The action is made then: of a burst thousands wait, and an event's text is
+/// several times as long as what it is made of.
+struct Waiting {
+    sighting: Sighting,
+    recorded: Recorded,
+}
+
+impl Waiting {
+    /// A new event, or a higher count of one that is there.
+    fn action(&self) -> Action {
+        let Sighting { note, at, .. } = &self.sighting;
+        let name = self.recorded.name(&note.about);
+        if self.recorded.count == 1 {
+            return Action::create(event(name, &self.sighting));
+        }
+        let on = Reference {
+            kind: Kind::of::<Event>(),
+            namespace: namespace(&note.about).to_owned(),
+            name,
+            uid: String::new(),
+        };
+        let body = json!({
+            "count": self.recorded.count,
+            "lastTimestamp": Time(*at),
+            "message": note.message,
+        });
+        Action::patch(on, PatchType::Merge, body)
     }
 }
 
@@ -127,7 +163,7 @@ struct Memory {
     same: AHashMap<(Alike, Digest), Recorded>,
     alike: AHashMap<Alike, (Vec<Digest>, Instant)>,
     budgets: AHashMap<Digest, (f64, Instant)>,
-    serial: u64,
+    serial: usize,
     state: ahash::RandomState,
 }
 
@@ -136,56 +172,52 @@ type Digest = u64;
 /// Source, object, type and reason of an event: all but its message.
 type Alike = Digest;
 
+/// An event that was recorded; its name follows from this and from the object that it is about.
+#[derive(Clone, Copy)]
 struct Recorded {
-    on: Reference,
+    serial: usize,
+    first: Timestamp,
     count: i32,
+}
+
+impl Recorded {
+    fn name(&self, about: &Reference) -> String {
+        let unique = self.first.as_nanosecond() as u64 ^ ((self.serial as u64) << 48);
+        let mut name = about.name.clone();
+        name.truncate(230);
+        format!("{name}.{unique:x}")
+    }
 }
 
 impl Memory {
     /// The write that records this sighting: a new event, a higher count of one that is there, or none.
-    fn correlate(&mut self, sighting: Sighting) -> Option<(&'static str, Action)> {
-        let Sighting {
-            component,
-            note,
-            at,
-        } = sighting;
-        let subject = self.state.hash_one((component, &note.about));
+    fn correlate(&mut self, mut sighting: Sighting) -> Option<Waiting> {
+        let note = &mut sighting.note;
+        let subject = self.state.hash_one((sighting.component, &note.about));
         if !self.afford(subject) {
             return None;
         }
         let alike = self.state.hash_one((subject, note.note_type, note.reason));
         let told = self.state.hash_one(&note.message);
-        let combined = self.is_one_too_many(alike, told);
-        let (message, same) = if combined {
-            let message = format!("(combined from similar events): {}", note.message);
-            (message, (alike, Digest::default()))
-        } else {
-            (note.message.clone(), (alike, told))
-        };
-        if let Some(recorded) = self.same.get_mut(&same) {
-            recorded.count += 1;
-            let body = json!({
-                "count": recorded.count,
-                "lastTimestamp": Time(at),
-                "message": message,
-            });
-            return Some((
-                component,
-                Action::patch(recorded.on.clone(), PatchType::Merge, body),
-            ));
+        let mut same = (alike, told);
+        if self.is_one_too_many(alike, told) {
+            note.message = format!("(combined from similar events): {}", note.message);
+            same = (alike, Digest::default());
         }
-        self.serial += 1;
-        let event = event(component, &note, message, at, self.serial);
-        let action = Action::create(event);
-        if self.same.len() >= REMEMBERED {
+        if self.same.len() >= REMEMBERED && !self.same.contains_key(&same) {
             self.same.clear();
         }
-        let recorded = Recorded {
-            on: action.on.clone(),
-            count: 1,
-        };
-        self.same.insert(same, recorded);
-        Some((component, action))
+        let recorded = self.same.entry(same).or_insert_with(|| {
+            self.serial += 1;
+            Recorded {
+                serial: self.serial,
+                first: sighting.at,
+                count: 0,
+            }
+        });
+        recorded.count += 1;
+        let recorded = *recorded;
+        Some(Waiting { sighting, recorded })
     }
 
     /// A token bucket for each source and object.
@@ -227,41 +259,38 @@ impl Memory {
     }
 }
 
-fn event(
-    component: &'static str,
-    note: &Note,
-    message: String,
-    at: Timestamp,
-    serial: u64,
-) -> Event {
-    let about = &note.about;
-    // Events about cluster-scoped objects live in `default`, as upstream's.
-    let namespace = if about.namespace.is_empty() {
-        "default"
-    } else {
-        &about.namespace
-    };
-    let unique = at.as_nanosecond() as u64 ^ (serial << 48);
-    let mut name = about.name.clone();
-    name.truncate(230);
+/// Events about cluster-scoped objects live in `default`, as upstream's.
+fn namespace(about: &Reference) -> &str {
+    match about.namespace.as_str() {
+        "" => "default",
+        namespace => namespace,
+    }
+}
+
+fn event(name: String, sighting: &Sighting) -> Event {
+    let Sighting {
+        component,
+        note,
+        at,
+    } = sighting;
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{unique:x}")),
-            namespace: Some(namespace.to_owned()),
+            name: Some(name),
+            namespace: Some(namespace(&note.about).to_owned()),
             ..ObjectMeta::default()
         },
-        involved_object: reference(about),
+        involved_object: reference(&note.about),
         type_: Some(format!("{:?}", note.note_type)),
         reason: Some(note.reason.to_owned()),
-        message: Some(message),
+        message: Some(note.message.clone()),
         count: Some(1),
-        first_timestamp: Some(Time(at)),
-        last_timestamp: Some(Time(at)),
+        first_timestamp: Some(Time(*at)),
+        last_timestamp: Some(Time(*at)),
         source: Some(EventSource {
-            component: Some(component.to_owned()),
+            component: Some((*component).to_owned()),
             host: None,
         }),
-        reporting_component: Some(component.to_owned()),
+        reporting_component: Some((*component).to_owned()),
         ..Event::default()
     }
 }

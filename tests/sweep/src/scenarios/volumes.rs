@@ -31,6 +31,13 @@ fn disk(name: &str, size: &str, policy: &str) -> Value {
     })
 }
 
+/// The same, of a class of disks that somebody makes by hand.
+fn slow_disk(name: &str, size: &str, policy: &str) -> Value {
+    let mut disk = disk(name, size, policy);
+    disk["spec"]["storageClassName"] = json!("slow");
+    disk
+}
+
 fn class(mode: &str, default: &str) -> Value {
     let marks = json!({ "storageclass.kubernetes.io/is-default-class": default });
     json!({
@@ -103,7 +110,9 @@ fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario
 
 pub(super) fn all() -> Vec<Scenario> {
     let standard = json!({ "storageClassName": "standard" });
+    let slow = json!({ "storageClassName": "slow" });
     vec![
+        // Each claim has one volume that will do for it: which of two it gets may depend on which is seen first.
         Scenario {
             end: |sim| {
                 told(sim) == "kept Released, larger Bound, large→larger, other→spare, spare Bound"
@@ -112,9 +121,9 @@ pub(super) fn all() -> Vec<Scenario> {
                 "volumes are bound and given back",
                 vec![
                     disk("kept", "1Gi", "Retain"),
-                    disk("gone", "5Gi", "Delete"),
+                    slow_disk("gone", "5Gi", "Delete"),
                     claim("small", "1Gi", &json!({})),
-                    claim("middle", "3Gi", &json!({})),
+                    claim("middle", "3Gi", &slow),
                 ],
                 vec![
                     once(
