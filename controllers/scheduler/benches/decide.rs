@@ -3,6 +3,7 @@
 //! `cargo bench -p scheduler`
 #![allow(clippy::print_stdout, missing_docs)]
 
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use scheduler::cluster::Cluster;
 use scheduler::decide::{Decision, decide};
@@ -27,12 +28,19 @@ fn node(index: usize) -> Node {
 
 fn pod(index: u32, spec: &Value) -> Arc<PodInfo> {
     let value = json!({
-        "metadata": { "name": format!("p{index}"), "namespace": "ns", "uid": format!("u{index}"), "ownerReferences": [
-            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": format!("r{}", index % 20), "controller": true }] },
+        "metadata": { "name": format!("p{index}"), "namespace": "ns", "uid": format!("u{index}"),
+            "labels": { "app": format!("r{}", index % 20) }, "ownerReferences": [
+            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("r{}", index % 20), "uid": format!("r{}", index % 20), "controller": true }] },
         "spec": spec,
     });
     let pod: Pod = serde_json::from_value(value).expect("a valid pod");
     Arc::new(PodInfo::of(Arc::new(pod)))
+}
+
+fn set(index: u32) -> ReplicaSet {
+    let value = json!({ "metadata": { "name": format!("r{index}"), "namespace": "ns" },
+        "spec": { "selector": { "matchLabels": { "app": format!("r{index}") } } } });
+    serde_json::from_value(value).expect("a valid set")
 }
 
 fn main() {
@@ -47,6 +55,7 @@ fn main() {
             for index in 0..nodes {
                 cluster.put_node(Arc::new(node(index)));
             }
+            (0..20).for_each(|index| cluster.owners_mut().put(&set(index)));
             let pods: Vec<_> = (0..DECISIONS).map(|index| pod(index, spec)).collect();
             let began = Instant::now();
             for (seed, pod) in pods.into_iter().enumerate() {

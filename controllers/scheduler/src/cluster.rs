@@ -4,11 +4,12 @@
 //! confirms it; if the binding fails, it is forgotten (upstream: `pkg/scheduler/backend/cache/cache.go`). Each method
 //! says what changed, in the words that filters wait for.
 
+use crate::owners::Owners;
 use crate::plugin::Events;
 use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
 use crate::storage::Storage;
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use objects::{meta, node, resources, taints};
 use std::sync::Arc;
 
@@ -36,6 +37,29 @@ impl Cluster {
     /// Claims, volumes and their classes, to be changed.
     pub fn storage_mut(&mut self) -> &mut Storage {
         &mut self.snapshot.storage
+    }
+
+    /// Services and controllers, to be changed.
+    pub fn owners_mut(&mut self) -> &mut Owners {
+        &mut self.snapshot.owners
+    }
+
+    /// A namespace as the watch shows it; true if it is new or has other labels.
+    pub fn put_namespace(&mut self, namespace: Arc<Namespace>) -> bool {
+        let name = meta::name(&namespace.metadata).to_owned();
+        let labels = namespace.metadata.labels.clone();
+        let old = self.snapshot.namespaces.insert(name, namespace);
+        old.is_none_or(|old| old.metadata.labels != labels)
+    }
+
+    /// A namespace that is gone.
+    pub fn remove_namespace(&mut self, name: &str) {
+        self.snapshot.namespaces.remove(name);
+    }
+
+    /// The pod as it is counted on some node.
+    pub fn counted(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        self.pods.get(uid).map(|counted| &counted.info)
     }
 
     /// Whether this pod is counted on some node, assumed or seen.
@@ -87,11 +111,8 @@ impl Cluster {
     /// A node as the watch shows it.
     pub fn put_node(&mut self, node: Arc<Node>) -> Events {
         let slot = self.slot_of(meta::name(&node.metadata));
-        let zone = self.zone_of(&node);
         let new = NodeInfo {
             allocatable: resources::allocatable(&node),
-            zone,
-            has_hostname: meta::label(&node.metadata, node::HOSTNAME).is_some(),
             unschedulable: node::is_unschedulable(&node),
             keeps_away: has_effect(&node, taints::keeps_away),
             discourages: has_effect(&node, |effect| effect == "PreferNoSchedule"),
@@ -116,6 +137,9 @@ impl Cluster {
                 .fold(Events::NONE, |events, (_, event)| events | event)
             }
         };
+        if events.meets(Events::NODE_ADD | Events::NODE_LABEL) {
+            snapshot.domains.forget();
+        }
         snapshot.len += usize::from(info.node.is_none());
         snapshot.discouraging += usize::from(new.discourages);
         snapshot.discouraging -= usize::from(info.node.is_some() && info.discourages);
@@ -135,9 +159,9 @@ impl Cluster {
 
     /// A node that is gone. The pods that were on it stay counted until they are gone too: a node of the same name
     /// may come back before that.
-    pub fn remove_node(&mut self, name: &str) {
+    pub fn remove_node(&mut self, name: &str) -> Events {
         let Some(slot) = self.snapshot.by_name.get(name).copied() else {
-            return;
+            return Events::NONE;
         };
         let info = &mut self.snapshot.slots[slot as usize];
         if info.node.take().is_some() {
@@ -146,6 +170,7 @@ impl Cluster {
             self.snapshot.generation += 1;
         }
         self.release(slot);
+        Events::NODE_DELETE
     }
 
     /// A living pod as the watch shows it on a node. It need not be the node that was assumed.
@@ -210,15 +235,7 @@ impl Cluster {
         node.ports.extend(info.ports.iter().cloned());
         node.pods.push(info.clone());
         node.generation = self.snapshot.generation;
-        if let Some(group) = info.group.as_ref().filter(|_| !is_leaving(&info)) {
-            *self
-                .snapshot
-                .groups
-                .entry(group.clone())
-                .or_default()
-                .entry(slot)
-                .or_default() += 1;
-        }
+        self.snapshot.cohorts.enter(&info, slot);
         self.pods.insert(
             info.uid.clone(),
             Counted {
@@ -248,26 +265,9 @@ impl Cluster {
             node.pods.swap_remove(at);
         }
         node.generation = self.snapshot.generation;
-        if let Some(group) = info.group.as_ref().filter(|_| !is_leaving(&info)) {
-            self.ungroup(group, slot);
-        }
+        self.snapshot.cohorts.leave(&info, slot);
         self.release(slot);
         true
-    }
-
-    fn ungroup(&mut self, group: &Arc<str>, slot: u32) {
-        let Some(slots) = self.snapshot.groups.get_mut(group) else {
-            return;
-        };
-        if let Some(count) = slots.get_mut(&slot) {
-            *count -= 1;
-            if *count == 0 {
-                slots.remove(&slot);
-            }
-        }
-        if slots.is_empty() {
-            self.snapshot.groups.remove(group);
-        }
     }
 
     /// The slot of a node of this name, a new one if there is none.
@@ -296,25 +296,6 @@ impl Cluster {
             self.free.push(slot);
         }
     }
-
-    /// Zones are never freed: there are few.
-    fn zone_of(&mut self, of: &Node) -> u32 {
-        let zones = &mut self.snapshot.zones;
-        if zones.is_empty() {
-            zones.push("".into());
-        }
-        let Some(zone) = meta::label(&of.metadata, node::ZONE) else {
-            return 0;
-        };
-        let known = zones.iter().skip(1).position(|known| **known == *zone);
-        known.map_or_else(
-            || {
-                zones.push(zone.into());
-                zones.len() as u32 - 1
-            },
-            |index| index as u32 + 1,
-        )
-    }
 }
 
 /// A pod that is being deleted holds its resources until it is gone, but no longer counts for spreading.
@@ -332,8 +313,6 @@ fn blank(slot: u32, name: Arc<str>) -> NodeInfo {
         nonzero: CpuMemory::default(),
         ports: Vec::new(),
         pods: Vec::new(),
-        zone: 0,
-        has_hostname: false,
         unschedulable: false,
         keeps_away: false,
         discourages: false,

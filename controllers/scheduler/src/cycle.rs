@@ -4,19 +4,20 @@
 //! Upstream: `pkg/scheduler/{eventhandlers,schedule_one}.go`.
 
 use crate::cluster::Cluster;
-use crate::decide::{Decision, decide, obstacle};
-use crate::plugin::Events;
+use crate::decide::{Decision, Wait, decide, goes_on_waiting};
+use crate::owners::{Owners, Selects};
+use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
 use crate::queue::{Counts, Queue};
 use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use objects::volume::volume_phase;
 use objects::{meta, pod};
-use runtime::Change;
+use runtime::{Change, Watched};
 use std::sync::Arc;
 
 /// The state of a scheduler.
@@ -69,19 +70,26 @@ impl Cycle {
 
     /// A node as the watch shows it.
     pub fn node(&mut self, node: Arc<Node>, now: Timestamp) {
-        let name = node.metadata.name.clone().unwrap_or_default();
-        let events = self.cluster.put_node(node);
-        let slot = self
-            .cluster
-            .snapshot()
-            .get(&name)
-            .map(|(info, _)| info.slot);
-        self.wake(events, slot, now);
+        let name = meta::name(&node.metadata);
+        let old = self.cluster.snapshot().node(name).cloned();
+        let events = self.cluster.put_node(node.clone());
+        let slot = self.cluster.snapshot().slot(name);
+        let happening = Happening::Node {
+            old: old.as_deref(),
+            new: Some(&node),
+        };
+        self.wake(events, slot, &happening, now);
     }
 
     /// A node that is gone.
-    pub fn node_gone(&mut self, name: &str) {
-        self.cluster.remove_node(name);
+    pub fn node_gone(&mut self, name: &str, now: Timestamp) {
+        let old = self.cluster.snapshot().node(name).cloned();
+        let events = self.cluster.remove_node(name);
+        let happening = Happening::Node {
+            old: old.as_deref(),
+            new: None,
+        };
+        self.wake(events, None, &happening, now);
     }
 
     /// A pod as the watch shows it.
@@ -95,10 +103,15 @@ impl Cycle {
             if self.cluster.is_known(pod) {
                 return self.cluster.renew(pod);
             }
-            let events = self
-                .cluster
-                .put_pod(Arc::new(PodInfo::of(pod.clone())), node);
-            return self.wake(events, self.cluster.slot_of_pod(uid), now);
+            let old = self.cluster.counted(uid).cloned();
+            let old = old.filter(|_| !self.cluster.is_assumed(uid));
+            let new = Arc::new(PodInfo::of(pod.clone()));
+            let events = self.cluster.put_pod(new.clone(), node);
+            let happening = Happening::Pod {
+                old: old.as_deref(),
+                new: Some(&new),
+            };
+            return self.wake(events, self.cluster.slot_of_pod(uid), &happening, now);
         }
         if meta::is_deleting(&pod.metadata) || !self.is_ours(pod) {
             return self.dequeue(uid);
@@ -112,9 +125,43 @@ impl Cycle {
     /// A pod that is gone.
     pub fn pod_gone(&mut self, uid: &str, now: Timestamp) {
         self.dequeue(uid);
+        self.leaves(uid, now, Cluster::remove_pod);
+    }
+
+    /// Takes a pod off its node in this way, and wakes who waited for that.
+    fn leaves(&mut self, uid: &str, now: Timestamp, way: fn(&mut Cluster, &str) -> Events) {
         let slot = self.cluster.slot_of_pod(uid);
-        let events = self.cluster.remove_pod(uid);
-        self.wake(events, slot, now);
+        let old = self.cluster.counted(uid).cloned();
+        let events = way(&mut self.cluster, uid);
+        let happening = Happening::Pod {
+            old: old.as_deref(),
+            new: None,
+        };
+        self.wake(events, slot, &happening, now);
+    }
+
+    /// A namespace as the watch shows it.
+    pub fn namespace(&mut self, change: &Change<Namespace>, now: Timestamp) {
+        match &change.new {
+            None => {
+                let name = meta::name(&change.latest().metadata);
+                self.cluster.remove_namespace(name);
+            }
+            Some(namespace) => {
+                if self.cluster.put_namespace(namespace.clone()) {
+                    self.wake(Events::NAMESPACE, None, &Happening::Other, now);
+                }
+            }
+        }
+    }
+
+    /// A Service or controller as the watch shows it.
+    pub fn owner<K: Selects + Watched>(&mut self, change: &Change<K>, _: Timestamp) {
+        let owners: &mut Owners = self.cluster.owners_mut();
+        match &change.new {
+            Some(object) => owners.put(&**object),
+            None => owners.remove(&**change.latest()),
+        }
     }
 
     /// A claim as the watch shows it.
@@ -188,7 +235,7 @@ impl Cycle {
                 Decision::Nobody(diagnosis) => {
                     let message: Arc<str> = diagnosis.message(&info).into();
                     self.queue
-                        .reject(&info.uid, diagnosis.wakes(&self.table), now);
+                        .reject(&info.uid, diagnosis.wait(&self.table), now);
                     let changed = match self.told.get(&info.uid) {
                         Some(told) => *told != message,
                         None => !crate::bind::says(&info.pod, &message),
@@ -240,29 +287,33 @@ impl Cycle {
     }
 
     fn forget(&mut self, uid: &str, now: Timestamp) {
-        let slot = self.cluster.slot_of_pod(uid);
-        let events = self.cluster.forget(uid);
-        self.wake(events, slot, now);
+        self.leaves(uid, now, Cluster::forget);
     }
 
-    /// Wakes the pods that wait for these changes of the node in this slot and may be on it now: of a thousand pods
-    /// that wait for room, one that leaves wakes those that its room is enough for. The others wait from now on for
-    /// what keeps them from this node too: a new node that has the right label has a taint until it is ready.
-    fn wake(&mut self, events: Events, slot: Option<u32>, now: Timestamp) {
+    /// Wakes the pods that wait for these changes, of the node in this slot if there is one. Those who go on waiting
+    /// wait from now on for what keeps them from this node too: a new node that has the right label has a taint until
+    /// it is ready.
+    fn wake(
+        &mut self,
+        events: Events,
+        slot: Option<u32>,
+        happening: &Happening<'_>,
+        now: Timestamp,
+    ) {
         let (table, all) = (&self.table, self.cluster.snapshot());
-        self.queue.wake(events, now, |info| {
-            slot.and_then(|slot| obstacle(table, info, all, slot))
+        self.queue.wake(events, now, |info, wait| {
+            goes_on_waiting(table, info, wait, (events, happening), all, slot)
         });
     }
 
     /// Wakes the pods that a change of claims, volumes or classes concerns, if they need not wait for another one.
     fn wake_storage(&mut self, now: Timestamp, concerns: impl Fn(&PodInfo) -> bool) {
         let storage = self.cluster.snapshot().storage();
-        self.queue.wake(Events::STORAGE, now, |info| {
+        self.queue.wake(Events::STORAGE, now, |info, _| {
             let goes = !info.claims.is_empty()
                 && concerns(info)
                 && storage.claims_of(&info.pod, &info.claims).is_ok();
-            (!goes).then_some(Events::STORAGE)
+            (!goes).then(Wait::default)
         });
     }
 

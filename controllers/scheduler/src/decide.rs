@@ -4,11 +4,10 @@
 //! difference: every node is looked at, however many there are, so the best one is found and not the best of a sample.
 
 use crate::diagnosis::{Diagnosis, PluginSet};
-use crate::plugin::{Check, Events, Filter, Prepared};
+use crate::plugin::{Check, Events, Filter, Happening, Prepared};
 use crate::plugins::Table;
 use crate::snapshot::{PodInfo, Snapshot};
 use std::collections::BTreeMap;
-use std::ops::BitOr;
 use std::sync::Arc;
 
 /// What was decided about a pod.
@@ -41,13 +40,55 @@ pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decisi
     }
 }
 
+/// What a pod that was rejected waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// The changes after which it is worth trying again.
+    pub wakes: Events,
+    /// The filters that keep it waiting.
+    pub rejected_by: PluginSet,
+}
+
+/// Whether a pod goes on waiting although something happened that it waits for, and for what else: None if it has to be
+/// tried again. Of a thousand pods that wait for room on a node, one that leaves it wakes those that its room is enough
+/// for. A filter that looks at more than the node can only say whether it may be helped, and is believed.
+pub fn goes_on_waiting(
+    table: &Table,
+    pod: &PodInfo,
+    wait: Wait,
+    what: (Events, &Happening<'_>),
+    all: &Snapshot,
+    slot: Option<u32>,
+) -> Option<Wait> {
+    let (events, happening) = what;
+    let far = |(index, filter): (usize, &Box<dyn Filter>)| {
+        !filter.is_local() && wait.rejected_by.contains(index) && filter.wakes().meets(events)
+    };
+    let mut filters = table.filters.iter().enumerate();
+    if filters.any(|at| far(at) && at.1.is_helped(pod, happening, all)) {
+        return None;
+    }
+    // Who was rejected by nobody in particular is tried whatever happens.
+    let is_local = |(index, filter): (usize, &Box<dyn Filter>)| {
+        filter.is_local() && wait.rejected_by.contains(index) && filter.wakes().meets(events)
+    };
+    let mut filters = table.filters.iter().enumerate();
+    if wait.rejected_by != PluginSet::default() && !filters.any(is_local) {
+        return Some(Wait::default());
+    }
+    slot.and_then(|slot| obstacle(table, pod, all, slot))
+}
+
 /// What has to happen before the pod may be on the node in this slot: None if nothing. Filters that look at more than
 /// the node are not asked, as it takes a decision to find out.
-pub fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<Events> {
+fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<Wait> {
     let Some((info, node)) = all.at(slot) else {
-        return Some(Events::NODE_ADD);
+        return Some(Wait {
+            wakes: Events::NODE_ADD,
+            rejected_by: PluginSet::default(),
+        });
     };
-    let rejects = |filter: &&dyn Filter| {
+    let rejects = |filter: &dyn Filter| {
         filter.is_local()
             && match filter.prepare(pod, all) {
                 Prepared::Skip => false,
@@ -58,9 +99,14 @@ pub fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Opti
                 }
             }
     };
-    let filters = table.filters.iter().map(AsRef::as_ref);
-    let rejected = filters.filter(rejects);
-    rejected.map(Filter::wakes).reduce(BitOr::bitor)
+    let mut wait = Wait::default();
+    for (index, filter) in table.filters.iter().enumerate() {
+        if rejects(filter.as_ref()) {
+            wait.wakes |= filter.wakes();
+            wait.rejected_by.insert(index);
+        }
+    }
+    (!wait.wakes.is_empty()).then_some(wait)
 }
 
 /// The slots of the nodes that the pod can be on, at least one.

@@ -2,6 +2,7 @@
 //!
 //! Upstream: `framework/types.go` (`FitError.Error`), `framework/preemption/preemption.go`.
 
+use crate::decide::Wait;
 use crate::plugin::Events;
 use crate::plugins::Table;
 use crate::snapshot::PodInfo;
@@ -30,6 +31,12 @@ impl PluginSet {
     /// The set of this one.
     pub fn of(index: usize) -> Self {
         Self(1 << index)
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Puts one in.
@@ -79,8 +86,16 @@ impl Diagnosis {
         )
     }
 
+    /// What the pod waits for from now on.
+    pub fn wait(&self, table: &Table) -> Wait {
+        Wait {
+            wakes: self.wakes(table),
+            rejected_by: self.rejected_by,
+        }
+    }
+
     /// The changes of the cluster after which it is worth trying again.
-    pub fn wakes(&self, table: &Table) -> Events {
+    fn wakes(&self, table: &Table) -> Events {
         let rejecting = table
             .filters
             .iter()

@@ -1,11 +1,14 @@
 //! Small builders for tests: each sets only what the case is about.
 
 use crate::cluster::Cluster;
-use crate::snapshot::PodInfo;
+use crate::plugin::{Filter, Prepared, Score};
+use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A second of the tests' time.
@@ -147,4 +150,63 @@ pub(crate) fn uses(claims: &[&str]) -> Value {
         .iter()
         .map(|claim| json!({ "name": claim, "persistentVolumeClaim": { "claimName": claim } }));
     json!({ "spec": { "volumes": volumes.collect::<Vec<_>>() } })
+}
+
+/// What a filter says about the pod on each node, by name: the reasons, with a `!` if no pod's leaving helps.
+pub(crate) fn verdicts(
+    filter: &dyn Filter,
+    pod: &PodInfo,
+    all: &Snapshot,
+) -> BTreeMap<String, String> {
+    let check = match filter.prepare(pod, all) {
+        Prepared::Skip => None,
+        Prepared::Never(why) => return BTreeMap::from([("all".to_owned(), why.into_owned())]),
+        Prepared::Check(check) => Some(check),
+    };
+    let verdict = |info: &NodeInfo, node: &Node| {
+        let Some(check) = &check else {
+            return String::new();
+        };
+        let verdict = (check.judge)(info, node);
+        let each = check.reasons.iter().enumerate();
+        let given = each.filter(|(bit, _)| verdict.reasons >> bit & 1 == 1);
+        let mark = if verdict.resolvable { "" } else { "!" };
+        let texts: Vec<&str> = given.map(|(_, reason)| &**reason).collect();
+        format!("{mark}{}", texts.join(", "))
+    };
+    let all = all.nodes();
+    all.map(|(info, node)| (info.name.to_string(), verdict(info, node)))
+        .collect()
+}
+
+/// The names of the nodes that pass a filter.
+pub(crate) fn passing(filter: &dyn Filter, pod: &PodInfo, all: &Snapshot) -> String {
+    let verdicts = verdicts(filter, pod, all).into_iter();
+    let passing = verdicts.filter(|(_, reasons)| reasons.is_empty());
+    let names: Vec<String> = passing.map(|(name, _)| name).collect();
+    names.join(" ")
+}
+
+/// The scores of these nodes, on the scale; none if they are all alike to the plugin.
+pub(crate) fn scores(
+    plugin: &dyn Score,
+    pod: &PodInfo,
+    all: &Snapshot,
+    feasible: &[&str],
+) -> Option<Vec<i64>> {
+    let slots: Vec<u32> = feasible.iter().filter_map(|name| all.slot(name)).collect();
+    let scorer = plugin.prepare(pod, all, &slots)?;
+    let nodes = slots.iter().filter_map(|slot| all.at(*slot));
+    let mut scores: Vec<i64> = nodes
+        .map(|(info, node)| (scorer.score)(info, node))
+        .collect();
+    scorer.normalise.apply(&mut scores);
+    Some(scores)
+}
+
+/// A ReplicaSet of this name that selects `app: <name>`.
+pub(crate) fn replica_set(name: &str) -> ReplicaSet {
+    let value = json!({ "metadata": { "name": name, "namespace": "ns" },
+        "spec": { "selector": { "matchLabels": { "app": name } } } });
+    serde_json::from_value(value).expect("the test's set is valid")
 }

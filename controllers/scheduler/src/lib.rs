@@ -25,17 +25,21 @@
 
 pub mod bind;
 pub mod cluster;
+pub mod cohorts;
 pub mod cycle;
 pub mod decide;
 pub mod diagnosis;
+pub mod domains;
 #[cfg(test)]
 mod kit;
 mod metrics;
+pub mod owners;
 pub mod plugin;
 pub mod plugins;
 pub mod queue;
 pub mod snapshot;
 pub mod storage;
+pub mod terms;
 pub mod volumes;
 
 use crate::bind::Fate;
@@ -46,7 +50,10 @@ use crate::snapshot::PodInfo;
 use crate::storage::Work;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{
+    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
+};
 use k8s_openapi::api::storage::v1::StorageClass;
 use objects::meta;
 use runtime::{Change, Executor, Key, Runtime, Watched};
@@ -115,6 +122,11 @@ impl Scheduler {
         shell.hear::<PersistentVolumeClaim>(Cycle::claim);
         shell.hear::<PersistentVolume>(Cycle::volume);
         shell.hear::<StorageClass>(Cycle::class);
+        shell.hear::<Namespace>(Cycle::namespace);
+        shell.hear::<Service>(Cycle::owner);
+        shell.hear::<ReplicationController>(Cycle::owner);
+        shell.hear::<ReplicaSet>(Cycle::owner);
+        shell.hear::<StatefulSet>(Cycle::owner);
         let (nodes, pods) = (Arc::downgrade(&shell), Arc::downgrade(&shell));
         runtime
             .caches()
@@ -144,8 +156,13 @@ impl Scheduler {
                 caches.of::<PersistentVolume>(),
             );
             let classes = caches.of::<StorageClass>();
+            let (replicated, stateful) = (caches.of::<ReplicaSet>(), caches.of::<StatefulSet>());
+            let (services, older) = (caches.of::<Service>(), caches.of::<ReplicationController>());
+            let namespaces = caches.of::<Namespace>();
             let stored = || claims.is_synced() && volumes.is_synced() && classes.is_synced();
-            while !(nodes.is_synced() && pods.is_synced() && stored()) {
+            let controlled = || replicated.is_synced() && stateful.is_synced() && older.is_synced();
+            let known = || services.is_synced() && namespaces.is_synced() && controlled();
+            while !(nodes.is_synced() && pods.is_synced() && stored() && known()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             let (errands, mut waiting) = mpsc::unbounded_channel();
@@ -304,7 +321,7 @@ impl Shell {
             let mut cycle = self.cycle();
             match &change.new {
                 Some(node) => cycle.node(node.clone(), self.runtime.now()),
-                None => cycle.node_gone(meta::name(&change.latest().metadata)),
+                None => cycle.node_gone(meta::name(&change.latest().metadata), self.runtime.now()),
             }
         }
         if change.new.is_none() {

@@ -23,8 +23,35 @@ pub trait Filter: Send + Sync {
         true
     }
 
+    /// Whether something that happened can make it take back a rejection of this pod, as far as it can be said without
+    /// a decision (upstream: `QueueingHintFn`). Asked only of filters that are not local.
+    fn is_helped(&self, _pod: &PodInfo, _by: &Happening<'_>, _all: &Snapshot) -> bool {
+        true
+    }
+
     /// Looks at the pod.
-    fn prepare<'a>(&self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a>;
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a>;
+}
+
+/// What happened, as filters that look at more than one node want to know it.
+#[derive(Clone, Copy, Debug)]
+pub enum Happening<'a> {
+    /// A pod on a node came, changed or left.
+    Pod {
+        /// As it was.
+        old: Option<&'a PodInfo>,
+        /// As it is.
+        new: Option<&'a PodInfo>,
+    },
+    /// A node came, changed or left.
+    Node {
+        /// As it was.
+        old: Option<&'a Node>,
+        /// As it is.
+        new: Option<&'a Node>,
+    },
+    /// Anything else.
+    Other,
 }
 
 /// What a filter has to say about a pod, before any node is looked at.
@@ -48,6 +75,28 @@ pub struct Check<'a> {
     pub only: Option<Vec<&'a str>>,
     /// Judges a node. Called in the hot loop: it should not allocate.
     pub judge: Judge<'a, Verdict>,
+    /// Supposes for the further answers that another pod came to a node or left it; what was supposed can be taken
+    /// back. None for filters that look at one node only: they are shown the node as it would be (upstream:
+    /// `PreFilterExtensions`).
+    pub suppose: Option<Suppose<'a>>,
+}
+
+/// Supposes that a pod came to (1) or left (-1) a node.
+pub type Suppose<'a> = Box<dyn Fn(&PodInfo, &NodeInfo, i64) + 'a>;
+
+impl<'a> Check<'a> {
+    /// A filter that looks at one node only.
+    pub fn local(
+        reasons: Vec<Cow<'static, str>>,
+        judge: impl Fn(&NodeInfo, &Node) -> Verdict + 'a,
+    ) -> Self {
+        Self {
+            reasons,
+            only: None,
+            judge: Box::new(judge),
+            suppose: None,
+        }
+    }
 }
 
 /// What a filter says about a pod on a node.
@@ -83,7 +132,7 @@ pub trait Score: Send + Sync {
 
     /// Looks at the pod and at the slots of the nodes that passed; none: all nodes are alike to it.
     fn prepare<'a>(
-        &self,
+        &'a self,
         pod: &'a PodInfo,
         all: &'a Snapshot,
         feasible: &[u32],
@@ -94,7 +143,7 @@ pub trait Score: Send + Sync {
 pub struct Scorer<'a> {
     /// How raw scores become 0–100.
     pub normalise: Normalise,
-    /// The raw score of a node, not negative. Called in the hot loop: it should not allocate.
+    /// The raw score of a node. Called in the hot loop: it should not allocate.
     pub score: Judge<'a, i64>,
 }
 
@@ -107,8 +156,11 @@ pub enum Normalise {
     Most,
     /// The highest becomes 0; if all are 0, all become 100.
     Least,
-    /// 100·(max + min − score)/max (`podtopologyspread/scoring.go`).
+    /// 100·(max + min − score)/max; below 0 is nothing to compare with and becomes 0
+    /// (`podtopologyspread/scoring.go`).
     Spread,
+    /// From the lowest, which becomes 0, to the highest, which becomes 100 (`interpodaffinity/scoring.go`).
+    Range,
 }
 
 impl Normalise {
@@ -118,7 +170,7 @@ impl Normalise {
         match self {
             Self::AsIs => {}
             Self::Most if max == 0 => {}
-            Self::Least | Self::Spread if max == 0 => scores.fill(100),
+            Self::Least if max == 0 => scores.fill(100),
             Self::Most => scores
                 .iter_mut()
                 .for_each(|score| *score = 100 * *score / max),
@@ -126,9 +178,23 @@ impl Normalise {
                 .iter_mut()
                 .for_each(|score| *score = 100 - 100 * *score / max),
             Self::Spread => {
-                let min = scores.iter().copied().min().unwrap_or(0);
+                let counting = scores.iter().copied().filter(|score| *score >= 0);
+                let min = counting.min().unwrap_or(0);
                 for score in scores {
-                    *score = 100 * (max + min - *score) / max;
+                    *score = match *score {
+                        ignored if ignored < 0 => 0,
+                        _ if max == 0 => 100,
+                        score => 100 * (max + min - score) / max,
+                    };
+                }
+            }
+            Self::Range => {
+                let min = scores.iter().copied().min().unwrap_or(0);
+                let span = scores.iter().copied().max().unwrap_or(0) - min;
+                for score in scores {
+                    // In floating point as upstream, so that it is rounded the same.
+                    let part = (*score - min) as f64 / span as f64;
+                    *score = if span > 0 { (100.0 * part) as i64 } else { 0 };
                 }
             }
         }
@@ -160,10 +226,14 @@ impl Events {
     pub const POD_UPDATE: Self = Self(1 << 7);
     /// A claim, a volume or a class of volumes changed.
     pub const STORAGE: Self = Self(1 << 8);
+    /// A node is gone.
+    pub const NODE_DELETE: Self = Self(1 << 9);
+    /// A namespace came, or has other labels.
+    pub const NAMESPACE: Self = Self(1 << 10);
     /// Whatever happens.
     pub const ANY: Self = Self((1 << Self::KINDS) - 1);
     /// How many kinds there are.
-    pub const KINDS: usize = 9;
+    pub const KINDS: usize = 11;
 
     /// Whether nothing is in it.
     pub fn is_empty(self) -> bool {

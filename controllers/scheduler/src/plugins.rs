@@ -4,6 +4,7 @@
 //! reason, so the order can be seen in `FailedScheduling` events.
 
 mod balanced_allocation;
+mod interpod_affinity;
 mod node_affinity;
 mod node_name;
 mod node_ports;
@@ -15,6 +16,7 @@ mod topology_spread;
 mod volume_binding;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use interpod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
@@ -47,12 +49,15 @@ impl Default for Table {
                 Box::new(NodePorts),
                 Box::new(ResourcesFit),
                 Box::new(VolumeBinding),
+                Box::new(TopologySpread::default()),
+                Box::new(InterPodAffinity::default()),
             ],
             scores: vec![
                 (Box::new(TaintToleration), 3),
                 (Box::new(NodeAffinity), 2),
                 (Box::new(ResourcesFit), 1),
-                (Box::new(TopologySpread), 2),
+                (Box::new(TopologySpread::default()), 2),
+                (Box::new(InterPodAffinity::default()), 2),
                 (Box::new(BalancedAllocation), 1),
             ],
         }

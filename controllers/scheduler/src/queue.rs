@@ -11,6 +11,7 @@
 //! Changes while a pod is in flight are not lost: when it comes back and one of those it waits for has happened
 //! since it went, it does not wait for the next.
 
+use crate::decide::Wait;
 use crate::plugin::Events;
 use crate::plugins::is_gated;
 use crate::snapshot::PodInfo;
@@ -73,7 +74,7 @@ enum Place {
         is_error: bool,
     },
     Parked {
-        wakes: Events,
+        wait: Wait,
         flush: Timestamp,
     },
     Gated,
@@ -122,7 +123,7 @@ impl Queue {
             entry.info = info;
         }
         match place {
-            Some(Place::Parked { wakes, .. }) if changed && wakes.meets(Events::POD_UPDATE) => {
+            Some(Place::Parked { wait, .. }) if changed && wait.wakes.meets(Events::POD_UPDATE) => {
                 self.enqueue(&uid, now);
             }
             Some(place @ (Place::Parked { .. } | Place::Backoff { .. })) => self.enter(&uid, place),
@@ -160,17 +161,17 @@ impl Queue {
     }
 
     /// A pod in flight for which there is no node; it waits for one of these changes.
-    pub fn reject(&mut self, uid: &str, wakes: Events, now: Timestamp) {
+    pub fn reject(&mut self, uid: &str, wait: Wait, now: Timestamp) {
         let Some(at) = self.land(uid, now) else {
             return;
         };
-        if wakes.kinds().any(|kind| self.last[kind] > at) {
+        if wait.wakes.kinds().any(|kind| self.last[kind] > at) {
             self.enqueue(uid, now);
         } else {
             self.enter(
                 uid,
                 Place::Parked {
-                    wakes,
+                    wait,
                     flush: later(now, FLUSH),
                 },
             );
@@ -192,12 +193,12 @@ impl Queue {
     }
 
     /// Something happened in the cluster: pods that wait for it are tried again, after their back-off. One for which
-    /// it was not enough, as `lacks` knows, goes on waiting, and for what it lacks as well.
+    /// it was not enough, as `lacks` knows from what it waits for, goes on waiting, and for what it lacks as well.
     pub fn wake(
         &mut self,
         events: Events,
         now: Timestamp,
-        lacks: impl Fn(&PodInfo) -> Option<Events>,
+        lacks: impl Fn(&PodInfo, Wait) -> Option<Wait>,
     ) {
         if events.is_empty() {
             return;
@@ -210,21 +211,31 @@ impl Queue {
             .flat_map(|(_, uids)| uids);
         let judged = waiting.filter_map(|uid| {
             let entry = self.pods.get(uid)?;
-            Some((uid.clone(), entry.place?, lacks(&entry.info)))
+            let Some(Place::Parked { wait, flush }) = entry.place else {
+                return None;
+            };
+            Some((uid.clone(), wait, flush, lacks(&entry.info, wait)))
         });
         let judged: Vec<_> = judged.collect();
-        for (uid, place, lacks) in judged {
-            match (place, lacks) {
-                (Place::Parked { wakes, flush }, Some(more)) if wakes | more != wakes => {
-                    self.leave(&uid);
-                    let wakes = wakes | more;
-                    self.enter(&uid, Place::Parked { wakes, flush });
-                }
-                (_, Some(_)) => {}
-                (_, None) => {
-                    self.leave(&uid);
-                    self.enqueue(&uid, now);
-                }
+        for (uid, wait, flush, lacks) in judged {
+            let Some(more) = lacks else {
+                self.leave(&uid);
+                self.enqueue(&uid, now);
+                continue;
+            };
+            let longer = Wait {
+                wakes: wait.wakes | more.wakes,
+                rejected_by: wait.rejected_by.and(more.rejected_by),
+            };
+            if longer != wait {
+                self.leave(&uid);
+                self.enter(
+                    &uid,
+                    Place::Parked {
+                        wait: longer,
+                        flush,
+                    },
+                );
             }
         }
     }
@@ -313,12 +324,12 @@ impl Queue {
             Place::Backoff { until, .. } => {
                 self.backoff.remove(&(until, turn));
             }
-            Place::Parked { wakes, flush } => {
+            Place::Parked { wait, flush } => {
                 self.flush.remove(&(flush, turn.uid));
-                if let Some(uids) = self.parked.get_mut(&wakes) {
+                if let Some(uids) = self.parked.get_mut(&wait.wakes) {
                     uids.remove(uid);
                     if uids.is_empty() {
-                        self.parked.remove(&wakes);
+                        self.parked.remove(&wait.wakes);
                     }
                 }
             }
@@ -347,9 +358,9 @@ impl Queue {
             Place::Backoff { until, .. } => {
                 self.backoff.insert((until, turn));
             }
-            Place::Parked { wakes, flush } => {
+            Place::Parked { wait, flush } => {
                 self.flush.insert((flush, turn.uid.clone()));
-                self.parked.entry(wakes).or_default().insert(turn.uid);
+                self.parked.entry(wait.wakes).or_default().insert(turn.uid);
             }
             Place::Gated => self.gated += 1,
             Place::InFlight { .. } => self.in_flight += 1,

@@ -3,11 +3,16 @@
 //! There is one snapshot; [`crate::cluster`] keeps it up to date, change by change, and a decision borrows it.
 //! Nothing is copied for a pod (upstream: `pkg/scheduler/backend/cache/snapshot.go`, `framework/types.go`).
 
+use crate::cohorts::{self, Cohorts};
+use crate::domains::{Domains, Known};
+use crate::owners::Owners;
 use crate::storage::Storage;
+use crate::terms::Terms;
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
 use objects::volume::{self, Used};
 use objects::{Resources, meta, node, pod, resources};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 /// A pod with all that decisions ask of it, computed once.
@@ -27,9 +32,10 @@ pub struct PodInfo {
     pub ports: Vec<HostPort>,
     /// The claims that it uses.
     pub claims: Box<[Used]>,
-    /// UID of the controller whose pods are to be spread; none for kinds that upstream does not spread by default
-    /// (`framework/plugins/helper/spread.go`).
-    pub group: Option<Arc<str>>,
+    /// What it wishes about other pods; none for most pods.
+    pub terms: Option<Arc<Terms>>,
+    /// The same number as that of pods that look the same to others.
+    pub(crate) alike: u64,
 }
 
 /// CPU in thousandths of a core and memory in bytes.
@@ -71,10 +77,6 @@ pub struct NodeInfo {
     pub ports: Vec<HostPort>,
     /// The pods on it, assumed ones too.
     pub pods: Vec<Arc<PodInfo>>,
-    /// Which zone it is in, as an index; 0 without one.
-    pub zone: u32,
-    /// Whether it has the label `kubernetes.io/hostname`.
-    pub has_hostname: bool,
     /// Whether it is cordoned.
     pub unschedulable: bool,
     /// Whether it has a taint that can keep pods away.
@@ -94,11 +96,12 @@ pub struct Snapshot {
     pub(crate) len: usize,
     /// How many of those have a `PreferNoSchedule` taint.
     pub(crate) discouraging: usize,
-    /// Names of zones by index; the first stands for none.
-    pub(crate) zones: Vec<Arc<str>>,
-    /// By controller UID: how many of its living pods are in which slot.
-    pub(crate) groups: AHashMap<Arc<str>, AHashMap<u32, u32>>,
     pub(crate) generation: u64,
+    pub(crate) cohorts: Cohorts,
+    pub(crate) domains: Known,
+    pub(crate) owners: Owners,
+    /// By name.
+    pub(crate) namespaces: AHashMap<String, Arc<Namespace>>,
     /// Claims, volumes and their classes.
     pub(crate) storage: Storage,
 }
@@ -107,27 +110,25 @@ impl PodInfo {
     /// Computes what decisions ask of a pod.
     pub fn of(pod: Arc<Pod>) -> Self {
         let spec = pod.spec.as_ref().unwrap_or(&EMPTY);
-        let nonzero = resources::nonzero(spec);
+        let nonzero = resources::counted(&pod);
         let ports = pod::host_ports(&pod).into_iter();
         let ports = ports.map(|(ip, protocol, port)| HostPort {
             ip: ip.into(),
             protocol: protocol.into(),
             port,
         });
-        let spread = ["ReplicaSet", "ReplicationController", "StatefulSet"];
         Self {
             uid: meta::uid(&pod.metadata).into(),
             priority: spec.priority.unwrap_or(0),
-            requests: resources::pod_requests(spec),
+            requests: resources::reserved(&pod),
             nonzero: CpuMemory {
                 milli_cpu: nonzero.milli_cpu,
                 memory: nonzero.memory,
             },
             ports: ports.collect(),
             claims: volume::claims_of(&pod).collect(),
-            group: meta::controller_of(&pod.metadata)
-                .filter(|owner| spread.contains(&owner.kind.as_str()))
-                .map(|owner| owner.uid.as_str().into()),
+            terms: Terms::of(&pod).map(Arc::new),
+            alike: cohorts::hash_of(&pod),
             pod,
         }
     }
@@ -178,6 +179,36 @@ impl Snapshot {
     pub fn get(&self, name: &str) -> Option<(&NodeInfo, &Node)> {
         let info = &self.slots[*self.by_name.get(name)? as usize];
         Some((info, info.node.as_deref()?))
+    }
+
+    /// The pods that are on nodes, by how they look to others.
+    pub fn cohorts(&self) -> &Cohorts {
+        &self.cohorts
+    }
+
+    /// Which nodes are near each other by this label.
+    pub fn domains(&self, key: &str) -> Arc<Domains> {
+        self.domains.get(self, key)
+    }
+
+    /// The Services and controllers that pods belong to.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// The labels of a namespace, none as well if it is not known.
+    pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.namespaces.get(name)?.metadata.labels.as_ref()
+    }
+
+    /// The object of the node of this name.
+    pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
+        self.slots[self.slot(name)? as usize].node.as_ref()
+    }
+
+    /// The slot of the node of this name.
+    pub fn slot(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
     }
 
     /// Claims, volumes and their classes.

@@ -72,26 +72,62 @@ type Amounts<'a> = BTreeMap<&'a str, Quantity>;
 pub fn pod_requests(spec: &PodSpec) -> Resources {
     Resources {
         pods: 1,
-        ..resources(&total(spec, &[]))
+        ..resources(&total(spec, &[], asked))
     }
+}
+
+/// The same of a pod that may be in the middle of being resized: each container counts with the most of what is asked
+/// for, what is allocated and what is in effect.
+pub fn reserved(pod: &Pod) -> Resources {
+    match &pod.spec {
+        Some(spec) if !is_resized(pod) => pod_requests(spec),
+        _ => Resources {
+            pods: 1,
+            ..resources(&pod_amounts(pod, Side::Requests))
+        },
+    }
+}
+
+/// What a pod counts with in scores, as [`nonzero`] says, also in the middle of being resized.
+pub fn counted(pod: &Pod) -> Resources {
+    match &pod.spec {
+        Some(spec) if is_resized(pod) => {
+            nonzero_of(spec, |container| effective(pod, container, Side::Requests))
+        }
+        Some(spec) => nonzero(spec),
+        None => Resources::default(),
+    }
+}
+
+/// Whether the status says of any container what it has.
+fn is_resized(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let regular = status.and_then(|s| s.container_statuses.as_deref());
+    let initial = status.and_then(|s| s.init_container_statuses.as_deref());
+    let mut all = regular.into_iter().chain(initial).flatten();
+    all.any(|status| status.resources.is_some())
 }
 
 /// The same for scores, where a container without a request for CPU or memory counts with a default
 /// ([`DEFAULT_MILLI_CPU`], [`DEFAULT_MEMORY`]), so that pods without requests spread as well. A pod with pod-level
 /// requests needs the default only for what neither it nor any of its containers asks for.
 pub fn nonzero(spec: &PodSpec) -> Resources {
+    nonzero_of(spec, asked)
+}
+
+fn nonzero_of<'a>(spec: &'a PodSpec, of: impl Fn(&'a Container) -> Amounts<'a>) -> Resources {
     let mut defaults = vec![
         ("cpu", Quantity::from_milli(DEFAULT_MILLI_CPU)),
         ("memory", Quantity::from_bytes(DEFAULT_MEMORY)),
     ];
     // framework/types.go getNonMissingContainerRequests
     if pod_level(spec, Side::Requests).next().is_some() {
-        let asked = total(spec, &[]);
+        let asked = total(spec, &[], asked);
         defaults.retain(|(name, _)| !asked.contains_key(name));
     }
     Resources {
         pods: 1,
-        ..resources(&total(spec, &defaults))
+        ..resources(&total(spec, &defaults, of))
     }
 }
 
@@ -114,13 +150,23 @@ fn pod_level(spec: &PodSpec, side: Side) -> impl Iterator<Item = (&String, &ApiQ
     })
 }
 
-fn total<'a>(spec: &'a PodSpec, defaults: &[(&'static str, Quantity)]) -> Amounts<'a> {
+/// What a container asks for.
+fn asked(container: &Container) -> Amounts<'_> {
+    let mut amounts = Amounts::new();
+    add(
+        &mut amounts,
+        Side::Requests.of(container.resources.as_ref()),
+    );
+    amounts
+}
+
+fn total<'a>(
+    spec: &'a PodSpec,
+    defaults: &[(&'static str, Quantity)],
+    of: impl Fn(&'a Container) -> Amounts<'a>,
+) -> Amounts<'a> {
     let of = |container: &'a Container| {
-        let mut amounts = Amounts::new();
-        add(
-            &mut amounts,
-            Side::Requests.of(container.resources.as_ref()),
-        );
+        let mut amounts = of(container);
         for (name, quantity) in defaults {
             amounts.entry(name).or_insert(*quantity);
         }

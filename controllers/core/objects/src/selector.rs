@@ -134,6 +134,13 @@ impl Selector {
         })
     }
 
+    /// What both select.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Whether the selector has no requirement and so matches everything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

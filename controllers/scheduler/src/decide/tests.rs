@@ -4,7 +4,7 @@ mod oracle;
 
 use super::*;
 use crate::cluster::Cluster;
-use crate::kit::{cluster, info, merge, node, requests};
+use crate::kit::{cluster, info, merge, node, replica_set, requests};
 use serde_json::{Value, json};
 
 fn decided(pod: &PodInfo, cluster: &Cluster) -> Decision {
@@ -356,8 +356,8 @@ fn preferred_affinity_outweighs_emptiness() {
 #[test]
 fn pods_of_one_controller_spread() {
     let owned = |uid: &str| {
-        json!({ "metadata": { "ownerReferences": [
-            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": uid, "controller": true }] } })
+        json!({ "metadata": { "labels": { "app": uid }, "ownerReferences": [
+            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": uid, "uid": uid, "controller": true }] } })
     };
     let zone =
         |zone: &str| json!({ "metadata": { "labels": { "topology.kubernetes.io/zone": zone } } });
@@ -367,6 +367,7 @@ fn pods_of_one_controller_spread() {
         node("b1", zone("b")),
         node("b2", zone("b")),
     ]);
+    four.owners_mut().put(&replica_set("rs"));
     let mut used = Vec::new();
     for i in 0..8 {
         let pod = info(&format!("p{i}"), owned("rs"));

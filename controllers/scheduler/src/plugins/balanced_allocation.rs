@@ -15,7 +15,7 @@ impl Score for BalancedAllocation {
         "NodeResourcesBalancedAllocation"
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
         let wanted = CpuMemory {
             milli_cpu: pod.requests.milli_cpu,
             memory: pod.requests.memory,

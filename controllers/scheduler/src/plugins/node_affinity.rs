@@ -21,7 +21,7 @@ impl Filter for NodeAffinity {
         Events::NODE_ADD | Events::NODE_LABEL | Events::POD_UPDATE
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
         let spec = pod.spec();
         let affinity = spec
             .affinity
@@ -56,6 +56,7 @@ impl Filter for NodeAffinity {
         Prepared::Check(Check {
             reasons: vec!["node(s) didn't match Pod's node affinity/selector".into()],
             only,
+            suppose: None,
             judge: Box::new(move |_, node| Verdict::unless(!required.matches(node))),
         })
     }
@@ -66,7 +67,7 @@ impl Score for NodeAffinity {
         NAME
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
         let affinity = pod.spec().affinity.as_ref()?.node_affinity.as_ref()?;
         let preferred = affinity
             .preferred_during_scheduling_ignored_during_execution

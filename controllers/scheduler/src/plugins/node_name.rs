@@ -17,13 +17,14 @@ impl Filter for NodeName {
         Events::NODE_ADD
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
         let Some(wanted) = pod.node_name() else {
             return Prepared::Skip;
         };
         Prepared::Check(Check {
             reasons: vec!["node(s) didn't match the requested node name".into()],
             only: None,
+            suppose: None,
             judge: Box::new(move |node, _| Verdict::unless(*node.name != *wanted)),
         })
     }

@@ -17,13 +17,14 @@ impl Filter for NodePorts {
         Events::POD_DELETE | Events::NODE_ADD
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
         if pod.ports.is_empty() {
             return Prepared::Skip;
         }
         Prepared::Check(Check {
             reasons: vec!["node(s) didn't have free ports for the requested pod ports".into()],
             only: None,
+            suppose: None,
             judge: Box::new(|node, _| {
                 let taken = pod
                     .ports

@@ -19,7 +19,7 @@ impl Filter for NodeUnschedulable {
         Events::NODE_ADD | Events::NODE_TAINT | Events::POD_UPDATE
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
         let cordoned = Taint {
             key: "node.kubernetes.io/unschedulable".to_owned(),
             effect: "NoSchedule".to_owned(),
@@ -34,6 +34,7 @@ impl Filter for NodeUnschedulable {
         Prepared::Check(Check {
             reasons: vec!["node(s) were unschedulable".into()],
             only: None,
+            suppose: None,
             judge: Box::new(|node, _| Verdict::unless(node.unschedulable)),
         })
     }

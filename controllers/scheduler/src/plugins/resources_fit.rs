@@ -23,7 +23,7 @@ impl Filter for ResourcesFit {
         Events::POD_DELETE | Events::NODE_ADD | Events::NODE_ALLOCATABLE | Events::POD_UPDATE
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
         let mut reasons: Vec<Cow<'static, str>> = vec![
             "Too many pods".into(),
             "Insufficient cpu".into(),
@@ -46,6 +46,7 @@ impl Filter for ResourcesFit {
         Prepared::Check(Check {
             reasons,
             only: None,
+            suppose: None,
             judge: Box::new(move |node, _| {
                 judge(wanted, &extended, &node.allocatable, &node.requested)
             }),
@@ -85,7 +86,7 @@ impl Score for ResourcesFit {
         NAME
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
         let wanted = pod.nonzero;
         Some(Scorer {
             normalise: Normalise::AsIs,

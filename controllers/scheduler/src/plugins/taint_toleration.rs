@@ -23,11 +23,12 @@ impl Filter for TaintToleration {
         Events::NODE_ADD | Events::NODE_TAINT | Events::POD_UPDATE
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
         let tolerations = tolerations(pod);
         Prepared::Check(Check {
             reasons: vec!["node(s) had untolerated taint(s)".into()],
             only: None,
+            suppose: None,
             judge: Box::new(move |info, node| {
                 let untolerated = || {
                     taints::find_untolerated(node::taints(node), tolerations, taints::keeps_away)
@@ -43,7 +44,7 @@ impl Score for TaintToleration {
         NAME
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, all: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
         if all.discouraging == 0 {
             return None;
         }

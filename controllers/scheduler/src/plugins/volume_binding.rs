@@ -24,7 +24,7 @@ impl Filter for VolumeBinding {
         Events::STORAGE | Events::NODE_ADD | Events::NODE_LABEL
     }
 
-    fn prepare<'a>(&self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a> {
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a> {
         if pod.claims.is_empty() {
             return Prepared::Skip;
         }
@@ -40,6 +40,7 @@ impl Filter for VolumeBinding {
                 "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)".into(),
             ],
             only: None,
+            suppose: None,
             judge: Box::new(move |_, node| {
                 let mut there = claims.volumes.iter().flatten();
                 let mut reasons = 0;

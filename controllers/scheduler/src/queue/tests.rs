@@ -24,6 +24,13 @@ fn queue(pods: &[&str]) -> Queue {
     queue
 }
 
+fn waits(wakes: Events) -> Wait {
+    Wait {
+        wakes,
+        ..Wait::default()
+    }
+}
+
 fn popped(queue: &mut Queue, now: f64) -> Option<String> {
     queue.pop(at(now)).map(|info| info.uid.to_string())
 }
@@ -68,10 +75,10 @@ fn errors_back_off_from_one_to_ten_seconds() {
 fn a_rejected_pod_waits_for_what_can_matter_to_it() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
-    queue.reject("u-a", Events::NODE_ADD | Events::NODE_LABEL, at(0.0));
-    queue.wake(Events::POD_DELETE, at(20.0), |_| None);
+    queue.reject("u-a", waits(Events::NODE_ADD | Events::NODE_LABEL), at(0.0));
+    queue.wake(Events::POD_DELETE, at(20.0), |_, _| None);
     assert_eq!(popped(&mut queue, 20.0), None);
-    queue.wake(Events::NODE_LABEL, at(20.0), |_| None);
+    queue.wake(Events::NODE_LABEL, at(20.0), |_, _| None);
     assert_eq!(popped(&mut queue, 20.0), Some("u-a".into()));
 }
 
@@ -82,10 +89,10 @@ fn a_change_while_it_was_in_flight_is_not_lost() {
         (Events::NODE_TAINT, None),
     ] {
         let mut queue = queue(&["a"]);
-        queue.wake(Events::POD_DELETE, at(0.0), |_| None); // before it went: it has been seen
+        queue.wake(Events::POD_DELETE, at(0.0), |_, _| None); // before it went: it has been seen
         queue.pop(at(0.0));
-        queue.wake(event, at(0.0), |_| None);
-        queue.reject("u-a", Events::POD_DELETE, at(0.0));
+        queue.wake(event, at(0.0), |_, _| None);
+        queue.reject("u-a", waits(Events::POD_DELETE), at(0.0));
         assert_eq!(popped(&mut queue, 1.0), expected);
     }
 }
@@ -94,9 +101,9 @@ fn a_change_while_it_was_in_flight_is_not_lost() {
 fn a_woken_pod_backs_off_only_while_there_is_something_else_to_do() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
-    queue.reject("u-a", Events::NODE_ADD, at(0.0));
+    queue.reject("u-a", waits(Events::NODE_ADD), at(0.0));
     queue.put(prioritised("b", -5), at(0.1));
-    queue.wake(Events::NODE_ADD, at(0.2), |_| None);
+    queue.wake(Events::NODE_ADD, at(0.2), |_, _| None);
     assert_eq!(popped(&mut queue, 0.3), Some("u-b".into()));
     assert_eq!(popped(&mut queue, 0.3), Some("u-a".into()));
 }
@@ -105,7 +112,7 @@ fn a_woken_pod_backs_off_only_while_there_is_something_else_to_do() {
 fn after_five_minutes_it_is_tried_without_a_reason() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
-    queue.reject("u-a", Events::NODE_ADD, at(0.0));
+    queue.reject("u-a", waits(Events::NODE_ADD), at(0.0));
     assert_eq!(queue.next_time(), Some(at(300.0)));
     assert_eq!(popped(&mut queue, 299.9), None);
     assert_eq!(popped(&mut queue, 300.0), Some("u-a".into()));
@@ -115,7 +122,7 @@ fn after_five_minutes_it_is_tried_without_a_reason() {
 fn gates_hold_a_pod_until_the_last_is_gone() {
     let mut queue = Queue::default();
     queue.put(gated("a"), at(0.0));
-    queue.wake(Events::ANY, at(1.0), |_| None);
+    queue.wake(Events::ANY, at(1.0), |_, _| None);
     assert_eq!(popped(&mut queue, 1000.0), None);
     assert_eq!(
         queue.counts(),
@@ -134,8 +141,8 @@ fn a_waiting_pod_that_asks_for_less_is_tried_again() {
     for _ in 0..2 {
         queue.pop(at(0.0));
     }
-    queue.reject("u-a", Events::POD_UPDATE, at(0.0));
-    queue.reject("u-b", Events::NODE_ADD, at(0.0));
+    queue.reject("u-a", waits(Events::POD_UPDATE), at(0.0));
+    queue.reject("u-b", waits(Events::NODE_ADD), at(0.0));
     for name in ["a", "b"] {
         queue.put(
             info(name, json!({ "status": { "phase": "Pending" } })),
@@ -201,14 +208,18 @@ fn no_pod_is_forgotten() {
                     }
                 }
                 (5, Some(uid)) => {
-                    queue.reject(&uid, random.pick(&EVENTS) | random.pick(&EVENTS), at(now));
+                    queue.reject(
+                        &uid,
+                        waits(random.pick(&EVENTS) | random.pick(&EVENTS)),
+                        at(now),
+                    );
                     model.insert(uid, false);
                 }
                 (6, Some(uid)) => {
                     queue.fail(&uid, at(now));
                     model.insert(uid, false);
                 }
-                _ => queue.wake(random.pick(&EVENTS), at(now), |_| None),
+                _ => queue.wake(random.pick(&EVENTS), at(now), |_, _| None),
             }
             let counts = queue.counts();
             let all = counts.active

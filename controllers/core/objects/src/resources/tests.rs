@@ -259,3 +259,21 @@ fn a_pod_that_is_being_resized_counts_with_the_most() {
         );
     }
 }
+
+#[test]
+fn a_pod_in_the_middle_of_a_resize_reserves_the_most() {
+    let pod = |asked: &str, allocated: &str, given: &str| -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": asked } } }] },
+            "status": { "containerStatuses": [{ "name": "c", "ready": true, "restartCount": 0, "image": "", "imageID": "",
+                "allocatedResources": { "cpu": allocated }, "resources": { "requests": { "cpu": given } } }] },
+        }))
+        .unwrap()
+    };
+    for (asked, allocated, given) in [("1", "2", "3"), ("3", "1", "2"), ("2", "3", "1")] {
+        let pod = pod(asked, allocated, given);
+        assert_eq!(reserved(&pod).milli_cpu, 3000);
+        assert_eq!(counted(&pod).milli_cpu, 3000);
+        assert_eq!(counted(&pod).memory, DEFAULT_MEMORY);
+    }
+}

@@ -266,8 +266,8 @@ fn random_pod(name: &str, random: &mut Random) -> Arc<Pod> {
         let uid = random.pick(&["r1", "r2"]);
         merge(
             &mut more,
-            json!({ "metadata": { "ownerReferences": [
-            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": uid, "controller": true }] } }),
+            json!({ "metadata": { "labels": { "app": uid }, "ownerReferences": [
+            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": uid, "uid": uid, "controller": true }] } }),
         );
     }
     kit::pod(name, more)
@@ -286,6 +286,9 @@ fn decisions_are_those_of_the_oracle() {
             pods: BTreeMap::new(),
         };
         let mut model = Cluster::default();
+        for name in ["r1", "r2"] {
+            model.owners_mut().put(&kit::replica_set(name));
+        }
         for i in 0..2 + random.below(8) {
             let node = random_node(&format!("n{i}"), &mut random);
             model.put_node(node.clone());
