@@ -3,13 +3,14 @@
 //! Upstream: `framework/plugins/defaultbinder/default_binder.go`, `pkg/scheduler/schedule_one.go`
 //! (`handleSchedulingFailure`).
 
+use crate::preempt::{self, Room};
 use crate::snapshot::PodInfo;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Api;
 use objects::{meta, pod};
-use plan::{Action, Cause, Note, PatchType, Reference};
+use plan::{Action, Cause, Note, PatchType, Plan, Reference};
 use runtime::{Executor, Runtime};
 use serde_json::json;
 use std::time::Duration;
@@ -89,8 +90,13 @@ pub fn says(pod: &Pod, message: &str) -> bool {
     })
 }
 
-/// Writes into the pod's condition that there is no node for it.
-pub fn unschedulable(info: &PodInfo, message: &str, now: Timestamp) -> Action {
+/// Writes into the pod's condition that there is no node for it, and into its status on which node room is made.
+pub fn unschedulable(
+    info: &PodInfo,
+    message: &str,
+    nominated: Option<&str>,
+    now: Timestamp,
+) -> Action {
     let old = pod::condition(&info.pod, SCHEDULED).filter(|old| old.status == "False");
     let condition = PodCondition {
         type_: SCHEDULED.to_owned(),
@@ -105,10 +111,63 @@ pub fn unschedulable(info: &PodInfo, message: &str, now: Timestamp) -> Action {
     };
     let body = json!({
         "metadata": { "uid": &*info.uid },
-        "status": { "conditions": [condition] },
+        "status": { "conditions": [condition], "nominatedNodeName": nominated },
     });
     Action::patch_status(Reference::to(&*info.pod), PatchType::Strategic, body)
         .because("no node will do")
+}
+
+/// Makes room for a pod: those that have to leave are marked and then deleted, those for which room was made there before
+/// are told (upstream: `framework/preemption/executor.go`).
+pub fn make_room(info: &PodInfo, room: &Room, now: Timestamp) -> Plan {
+    let staying = room
+        .victims
+        .iter()
+        .filter(|victim| !meta::is_deleting(&victim.pod.metadata));
+    let mut plan = Plan::none();
+    let displaced = room.displaced.iter().map(|other| {
+        let body = json!({
+            "metadata": { "uid": &*other.uid }, "status": { "nominatedNodeName": null },
+        });
+        Action::patch_status(Reference::to(&*other.pod), PatchType::Strategic, body)
+            .because("a more important pod gets its place")
+    });
+    let marked = staying.clone().map(|victim| mark(info, victim, now));
+    plan.then(displaced.chain(marked).collect());
+    let deleted = staying.map(|victim| {
+        let message = format!("Preempted by pod {} on node {}", info.uid, room.node);
+        Action::delete(&*victim.pod)
+            .noting(&Reference::to(&*victim.pod), "Preempted", message)
+            .because("a more important pod needs its place")
+    });
+    plan.then(deleted.collect());
+    plan
+}
+
+fn mark(info: &PodInfo, victim: &PodInfo, now: Timestamp) -> Action {
+    let by = info.spec().scheduler_name.as_deref();
+    let by = by.filter(|name| !name.is_empty()).unwrap_or(crate::DEFAULT);
+    let old = pod::condition(&victim.pod, preempt::CONDITION);
+    let since = old
+        .filter(|old| old.status == "True")
+        .and_then(|old| old.last_transition_time.clone());
+    let condition = PodCondition {
+        type_: preempt::CONDITION.to_owned(),
+        status: "True".to_owned(),
+        reason: Some(preempt::REASON.to_owned()),
+        message: Some(format!(
+            "{by}: preempting to accommodate a higher priority pod"
+        )),
+        observed_generation: victim.pod.metadata.generation,
+        last_transition_time: since.or(Some(Time(now))),
+        last_probe_time: None,
+    };
+    let body = json!({
+        "metadata": { "uid": &*victim.uid },
+        "status": { "conditions": [condition] },
+    });
+    Action::patch_status(Reference::to(&*victim.pod), PatchType::Strategic, body)
+        .because("a more important pod needs its place")
 }
 
 /// Binds the pod and finds out how that ended. Whatever the answer was, or if there was none, the pod's place must

@@ -4,6 +4,7 @@
 //! confirms it; if the binding fails, it is forgotten (upstream: `pkg/scheduler/backend/cache/cache.go`). Each method
 //! says what changed, in the words that filters wait for.
 
+use crate::budgets::Budgets;
 use crate::owners::Owners;
 use crate::plugin::Events;
 use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
@@ -151,6 +152,7 @@ impl Cluster {
             nonzero: info.nonzero,
             ports: std::mem::take(&mut info.ports),
             pods: std::mem::take(&mut info.pods),
+            nominees: std::mem::take(&mut info.nominees),
             generation: snapshot.generation,
             ..new
         };
@@ -203,6 +205,7 @@ impl Cluster {
 
     /// A pod that has left its node: it is gone, or has ended.
     pub fn remove_pod(&mut self, uid: &str) -> Events {
+        self.snapshot.evicted.remove(uid);
         if self.uncount(uid) {
             Events::POD_DELETE
         } else {
@@ -214,6 +217,41 @@ impl Cluster {
     pub fn assume(&mut self, info: Arc<PodInfo>, on: &str) {
         self.uncount(&info.uid);
         self.count(info, on, true);
+    }
+
+    /// Other pods make room for this one on a node, or no more; true if that is new.
+    pub fn nominate(&mut self, info: &Arc<PodInfo>, on: Option<&str>) -> bool {
+        let old = self.snapshot.nominated.remove(&info.uid);
+        if let Some(slot) = old {
+            let nominees = &mut self.snapshot.slots[slot as usize].nominees;
+            nominees.retain(|nominee| nominee.uid != info.uid);
+        }
+        let new = on.map(|on| self.slot_of(on));
+        if let Some(slot) = new {
+            let nominees = &mut self.snapshot.slots[slot as usize].nominees;
+            nominees.push(info.clone());
+            self.snapshot.nominated.insert(info.uid.clone(), slot);
+        }
+        if let Some(slot) = old.filter(|_| old != new) {
+            self.release(slot);
+        }
+        old != new
+    }
+
+    /// Pods that are going to be made to leave, or are not after all.
+    pub fn evict(&mut self, uids: impl Iterator<Item = Arc<str>>, leave: bool) {
+        for uid in uids {
+            if leave {
+                self.snapshot.evicted.insert(uid);
+            } else {
+                self.snapshot.evicted.remove(&uid);
+            }
+        }
+    }
+
+    /// Disruption budgets, to be changed.
+    pub fn budgets_mut(&mut self) -> &mut Budgets {
+        &mut self.snapshot.budgets
     }
 
     /// Takes an assumption back. What a watch has shown in the meantime stays.
@@ -229,13 +267,11 @@ impl Cluster {
         let slot = self.slot_of(on);
         self.snapshot.generation += 1;
         let node = &mut self.snapshot.slots[slot as usize];
-        node.requested += &info.requests;
-        node.nonzero.milli_cpu += info.nonzero.milli_cpu;
-        node.nonzero.memory += info.nonzero.memory;
-        node.ports.extend(info.ports.iter().cloned());
-        node.pods.push(info.clone());
+        node.add(&info);
         node.generation = self.snapshot.generation;
         self.snapshot.cohorts.enter(&info, slot);
+        let same = self.snapshot.priorities.entry(info.priority).or_default();
+        *same += 1;
         self.pods.insert(
             info.uid.clone(),
             Counted {
@@ -252,20 +288,15 @@ impl Cluster {
         };
         self.snapshot.generation += 1;
         let node = &mut self.snapshot.slots[slot as usize];
-        node.requested -= &info.requests;
-        node.requested.extended.retain(|_, amount| *amount != 0);
-        node.nonzero.milli_cpu -= info.nonzero.milli_cpu;
-        node.nonzero.memory -= info.nonzero.memory;
-        for port in &info.ports {
-            if let Some(at) = node.ports.iter().position(|used| used == port) {
-                node.ports.swap_remove(at);
-            }
-        }
-        if let Some(at) = node.pods.iter().position(|pod| pod.uid == info.uid) {
-            node.pods.swap_remove(at);
-        }
+        node.remove(&info);
         node.generation = self.snapshot.generation;
         self.snapshot.cohorts.leave(&info, slot);
+        if let Some(same) = self.snapshot.priorities.get_mut(&info.priority) {
+            *same -= 1;
+            if *same == 0 {
+                self.snapshot.priorities.remove(&info.priority);
+            }
+        }
         self.release(slot);
         true
     }
@@ -291,6 +322,7 @@ impl Cluster {
         let info = &self.snapshot.slots[slot as usize];
         if info.node.is_none()
             && info.pods.is_empty()
+            && info.nominees.is_empty()
             && self.snapshot.by_name.remove(&info.name).is_some()
         {
             self.free.push(slot);
@@ -313,6 +345,7 @@ fn blank(slot: u32, name: Arc<str>) -> NodeInfo {
         nonzero: CpuMemory::default(),
         ports: Vec::new(),
         pods: Vec::new(),
+        nominees: Vec::new(),
         unschedulable: false,
         keeps_away: false,
         discourages: false,

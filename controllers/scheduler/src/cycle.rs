@@ -5,15 +5,18 @@
 
 use crate::cluster::Cluster;
 use crate::decide::{Decision, Wait, decide, goes_on_waiting};
+use crate::diagnosis::Diagnosis;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
+use crate::preempt::{Preemption, Room, preempt};
 use crate::queue::{Counts, Queue};
 use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use objects::volume::volume_phase;
 use objects::{meta, pod};
@@ -26,8 +29,15 @@ pub struct Cycle {
     table: Table,
     cluster: Cluster,
     queue: Queue,
-    /// What was last written into the condition of a waiting pod, as the watch may be behind.
-    told: AHashMap<Arc<str>, Arc<str>>,
+    /// What was last written into the status of a waiting pod, as the watch may be behind.
+    told: AHashMap<Arc<str>, Told>,
+}
+
+/// What the status of a waiting pod says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    message: Arc<str>,
+    nominated: Option<Arc<str>>,
 }
 
 /// What to do next.
@@ -49,8 +59,12 @@ pub enum Next {
         info: Arc<PodInfo>,
         /// Why, in upstream's words.
         message: Arc<str>,
-        /// Whether the condition has to be written, because it says something else so far.
+        /// The node on which room is made for it.
+        nominated: Option<Arc<str>>,
+        /// Whether the status has to be written, because it says something else so far.
         changed: bool,
+        /// The room to be made from now on. Say [`Cycle::kept`] if that fails.
+        room: Option<Room>,
     },
     /// Nothing, until something changes or this time has come.
     Idle(Option<Timestamp>),
@@ -114,16 +128,29 @@ impl Cycle {
             return self.wake(events, self.cluster.slot_of_pod(uid), &happening, now);
         }
         if meta::is_deleting(&pod.metadata) || !self.is_ours(pod) {
+            if let Some(info) = self.queue.get(uid).cloned() {
+                self.unnominate(&info, now);
+            }
             return self.dequeue(uid);
         }
         // What is counted and not in the queue has been bound: this is from before that.
-        if self.queue.get(uid).is_some() || !self.cluster.holds(uid) {
-            self.queue.put(Arc::new(PodInfo::of(pod.clone())), now);
+        let known = self.queue.get(uid).cloned();
+        if known.is_some() || !self.cluster.holds(uid) {
+            let info = Arc::new(PodInfo::of(pod.clone()));
+            let wish = nominated_by_status(pod);
+            let before = known.as_ref().map(|known| nominated_by_status(&known.pod));
+            if before != Some(wish) && (before.is_some() || wish.is_some()) {
+                self.cluster.nominate(&info, wish);
+            }
+            self.queue.put(info, now);
         }
     }
 
     /// A pod that is gone.
     pub fn pod_gone(&mut self, uid: &str, now: Timestamp) {
+        if let Some(info) = self.queue.get(uid).cloned() {
+            self.unnominate(&info, now);
+        }
         self.dequeue(uid);
         self.leaves(uid, now, Cluster::remove_pod);
     }
@@ -229,29 +256,106 @@ impl Cycle {
                 Decision::Bind { node, .. } => {
                     let work = self.work(&info, &node);
                     self.cluster.storage_mut().promise(&work, &node);
+                    self.cluster.nominate(&info, None);
                     self.cluster.assume(info.clone(), &node);
                     Next::Bind { info, node, work }
                 }
-                Decision::Nobody(diagnosis) => {
-                    let message: Arc<str> = diagnosis.message(&info).into();
-                    self.queue
-                        .reject(&info.uid, diagnosis.wait(&self.table), now);
-                    let changed = match self.told.get(&info.uid) {
-                        Some(told) => *told != message,
-                        None => !crate::bind::says(&info.pod, &message),
-                    };
-                    if changed {
-                        self.told.insert(info.uid.clone(), message.clone());
-                    }
-                    Next::Nobody {
-                        info,
-                        message,
-                        changed,
-                    }
-                }
+                Decision::Nobody(diagnosis) => self.nobody(info, &diagnosis, seed, now),
             };
         }
         Next::Idle(self.queue.next_time())
+    }
+
+    /// No node will do: others have to leave, or the pod waits.
+    fn nobody(
+        &mut self,
+        info: Arc<PodInfo>,
+        diagnosis: &Diagnosis,
+        seed: u64,
+        now: Timestamp,
+    ) -> Next {
+        let all = self.cluster.snapshot();
+        let preemption = self
+            .table
+            .preempts
+            .then(|| preempt(&self.table, &info, all, diagnosis, seed));
+        let text = preemption.as_ref().map_or("", Preemption::text);
+        let message: Arc<str> = diagnosis.message(text).into();
+        self.queue
+            .reject(&info.uid, diagnosis.wait(&self.table), now);
+        let room = match preemption {
+            Some(Preemption::Room(room)) => {
+                self.make(&room, &info);
+                Some(room)
+            }
+            Some(Preemption::Helpless(_)) => {
+                self.unnominate(&info, now);
+                None
+            }
+            _ => None,
+        };
+        let nominated = self.cluster.snapshot().nominated(&info.uid);
+        let told = Told {
+            message: message.clone(),
+            nominated: nominated.map(|node| node.name.clone()),
+        };
+        let changed = match self.told.get(&info.uid) {
+            Some(old) => *old != told,
+            None => {
+                nominated_by_status(&info.pod) != told.nominated.as_deref()
+                    || !crate::bind::says(&info.pod, &message)
+            }
+        };
+        let nominated = told.nominated.clone();
+        if changed {
+            self.told.insert(info.uid.clone(), told);
+        }
+        Next::Nobody {
+            info,
+            message,
+            nominated,
+            changed,
+            room,
+        }
+    }
+
+    /// Takes note that room is going to be made.
+    fn make(&mut self, room: &Room, info: &Arc<PodInfo>) {
+        let victims = room.victims.iter().map(|victim| victim.uid.clone());
+        self.cluster.evict(victims, true);
+        for other in &room.displaced {
+            self.cluster.nominate(other, None);
+            self.told.remove(&other.uid);
+        }
+        self.cluster.nominate(info, Some(&room.node));
+    }
+
+    /// Room was not made, or not wholly: the pod is tried again.
+    pub fn kept(&mut self, uid: &str, room: &Room, now: Timestamp) {
+        let victims = room.victims.iter().map(|victim| victim.uid.clone());
+        self.cluster.evict(victims, false);
+        self.queue.retry(uid, now);
+    }
+
+    /// A pod needs the room no more that was made for it; others may.
+    fn unnominate(&mut self, info: &Arc<PodInfo>, now: Timestamp) {
+        let slot = self
+            .cluster
+            .snapshot()
+            .nominated(&info.uid)
+            .map(|node| node.slot);
+        if self.cluster.nominate(info, None) {
+            self.wake(Events::POD_DELETE, slot, &Happening::Other, now);
+        }
+    }
+
+    /// A disruption budget as the watch shows it.
+    pub fn budget(&mut self, change: &Change<PodDisruptionBudget>, _: Timestamp) {
+        let budgets = self.cluster.budgets_mut();
+        match &change.new {
+            Some(budget) => budgets.put(budget),
+            None => budgets.remove(change.latest()),
+        }
     }
 
     /// The API server has bound the pod, or says that it needs no node any more. The watch will show where it is.
@@ -331,6 +435,9 @@ impl Cycle {
     }
 
     fn dequeue(&mut self, uid: &str) {
+        if let Some(info) = self.queue.get(uid).cloned() {
+            self.cluster.nominate(&info, None);
+        }
         self.queue.remove(uid);
         self.told.remove(uid);
     }
@@ -344,6 +451,12 @@ impl Cycle {
             .unwrap_or("default-scheduler")
             == self.name
     }
+}
+
+/// The node on which others make room for the pod, by its status.
+fn nominated_by_status(pod: &Pod) -> Option<&str> {
+    let name = pod.status.as_ref()?.nominated_node_name.as_deref();
+    name.filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! Upstream: `pkg/scheduler/schedule_one.go` (`schedulePod`, `findNodesThatFitPod`, `prioritizeNodes`), with one
 //! difference: every node is looked at, however many there are, so the best one is found and not the best of a sample.
 
+use crate::checks::Checks;
 use crate::diagnosis::{Diagnosis, PluginSet};
-use crate::plugin::{Check, Events, Filter, Happening, Prepared};
+use crate::plugin::{Events, Filter, Happening, Prepared};
 use crate::plugins::Table;
 use crate::snapshot::{PodInfo, Snapshot};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What was decided about a pod.
@@ -111,31 +111,28 @@ fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<W
 
 /// The slots of the nodes that the pod can be on, at least one.
 fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diagnosis> {
-    let mut checks: Vec<(usize, Check<'_>)> = Vec::with_capacity(table.filters.len());
-    for (index, filter) in table.filters.iter().enumerate() {
-        match filter.prepare(pod, all) {
-            Prepared::Skip => {}
-            Prepared::Check(check) => checks.push((index, check)),
-            Prepared::Never(reason) => {
-                let rejected_by = PluginSet::of(index);
-                let never = Some(reason.into_owned());
-                return Err(Diagnosis {
-                    nodes: all.len(),
-                    never,
-                    rejected_by,
-                    ..Diagnosis::default()
-                });
-            }
+    let checks = match Checks::prepare(table, pod, all) {
+        Ok(checks) => checks,
+        Err((index, reason)) => {
+            return Err(Diagnosis {
+                nodes: all.len(),
+                never: Some(reason.into_owned()),
+                rejected_by: PluginSet::of(index),
+                ..Diagnosis::default()
+            });
         }
+    };
+    // Others made room for it there: so it need not be better than elsewhere (`evaluateNominatedNode`).
+    if let Some(info) = all.nominated(&pod.uid)
+        && let Some(node) = info.node.as_deref()
+        && checks.allow(&info.name)
+        && checks.judge_beside_nominees(info, node).is_ok()
+    {
+        return Ok(vec![info.slot]);
     }
 
     let mut feasible = Vec::with_capacity(all.len());
-    // How often each reason of each check was given, and by how many nodes that may yet do.
-    let mut tallies: Vec<Vec<u32>> = checks
-        .iter()
-        .map(|(_, check)| vec![0; check.reasons.len()])
-        .collect();
-    let mut rejected_by = PluginSet::default();
+    let mut tally = checks.tally();
     let mut resolvable = Vec::new();
     let mut asked = 0;
     let mut ask = |slot: u32| {
@@ -143,69 +140,33 @@ fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diag
             return;
         };
         asked += 1;
-        for ((index, check), tally) in checks.iter().zip(&mut tallies) {
-            let verdict = (check.judge)(info, node);
-            if verdict.reasons == 0 {
-                continue;
+        match checks.judge_beside_nominees(info, node) {
+            Ok(()) => feasible.push(slot),
+            Err(rejection) => {
+                if rejection.verdict.resolvable {
+                    resolvable.push(slot);
+                }
+                tally.add(rejection);
             }
-            for (bit, count) in tally.iter_mut().enumerate() {
-                *count += (verdict.reasons >> bit & 1) as u32;
-            }
-            rejected_by.insert(*index);
-            if verdict.resolvable {
-                resolvable.push(slot);
-            }
-            return;
         }
-        feasible.push(slot);
     };
-
-    let named: Vec<&(usize, Check<'_>)> = checks
-        .iter()
-        .filter(|(_, check)| check.only.is_some())
-        .collect();
-    if let Some((_, first)) = named.first() {
-        let names = first.only.iter().flatten().copied();
-        let all_name = |name: &&str| {
-            named
-                .iter()
-                .all(|(_, check)| check.only.iter().flatten().any(|n| n == name))
-        };
-        names
-            .filter(all_name)
-            .filter_map(|name| all.by_name.get(name))
-            .for_each(|slot| ask(*slot));
-    } else {
-        (0..all.slots.len() as u32).for_each(&mut ask);
+    match checks.named(all) {
+        Some(slots) => slots.into_iter().for_each(&mut ask),
+        None => (0..all.slots.len() as u32).for_each(&mut ask),
     }
     if !feasible.is_empty() {
         return Ok(feasible);
     }
 
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    for ((_, check), tally) in checks.iter().zip(&tallies) {
-        for (reason, count) in check
-            .reasons
-            .iter()
-            .zip(tally)
-            .filter(|(_, count)| **count > 0)
-        {
-            *reasons.entry(reason.to_string()).or_default() += *count as usize;
-        }
-    }
+    let (mut reasons, mut rejected_by) = tally.sum(&checks);
     if asked < all.len() {
-        let mut names: Vec<&str> = named
-            .iter()
-            .map(|(index, _)| table.filters[*index].name())
-            .collect();
-        names.sort_unstable();
+        let (names, naming) = checks.naming(table);
+        let names = names.join(" ");
         reasons.insert(
-            format!("node(s) didn't satisfy plugin(s) [{}]", names.join(" ")),
+            format!("node(s) didn't satisfy plugin(s) [{names}]"),
             all.len() - asked,
         );
-        for (index, _) in named {
-            rejected_by.insert(*index);
-        }
+        rejected_by = rejected_by.and(naming);
     }
     Err(Diagnosis {
         nodes: all.len(),

@@ -5,7 +5,6 @@
 use crate::decide::Wait;
 use crate::plugin::Events;
 use crate::plugins::Table;
-use crate::snapshot::PodInfo;
 use std::collections::BTreeMap;
 
 /// Why no node will do.
@@ -52,8 +51,8 @@ impl PluginSet {
 
 impl Diagnosis {
     /// The message of the event and the condition: `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were
-    /// unschedulable. preemption: …`.
-    pub fn message(&self, pod: &PodInfo) -> String {
+    /// unschedulable. preemption: …`. `preemption` is what there is to say about other pods making room.
+    pub fn message(&self, preemption: &str) -> String {
         if self.nodes == 0 {
             return "no nodes available to schedule pods".to_owned();
         }
@@ -61,29 +60,10 @@ impl Diagnosis {
             Some(reason) => format!("{} {reason}.", heading(self.nodes)),
             None => histogram(self.nodes, &self.reasons),
         };
-        format!("{reasons} preemption: {}", self.preemption(pod))
-    }
-
-    /// What there is to say about other pods making room. Nobody is preempted yet, so no node has victims.
-    fn preemption(&self, pod: &PodInfo) -> String {
-        if pod.spec().preemption_policy.as_deref() == Some("Never") {
-            return "not eligible due to preemptionPolicy=Never.".to_owned();
+        if preemption.is_empty() {
+            return reasons;
         }
-        let resolvable = self.resolvable.len();
-        let outcomes = [
-            ("No preemption victims found for incoming pod", resolvable),
-            (
-                "Preemption is not helpful for scheduling",
-                self.nodes - resolvable,
-            ),
-        ];
-        let outcomes = outcomes.into_iter().filter(|(_, count)| *count > 0);
-        histogram(
-            self.nodes,
-            &outcomes
-                .map(|(text, count)| (text.to_owned(), count))
-                .collect(),
-        )
+        format!("{reasons} preemption: {preemption}")
     }
 
     /// What the pod waits for from now on.
@@ -111,7 +91,7 @@ fn heading(nodes: usize) -> String {
 }
 
 /// Sorted as texts, the count first, as upstream does.
-fn histogram(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
+pub(crate) fn histogram(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
     let mut texts: Vec<String> = reasons
         .iter()
         .map(|(reason, count)| format!("{count} {reason}"))

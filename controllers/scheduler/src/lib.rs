@@ -24,6 +24,8 @@
 #![forbid(unsafe_code)]
 
 pub mod bind;
+pub mod budgets;
+mod checks;
 pub mod cluster;
 pub mod cohorts;
 pub mod cycle;
@@ -36,6 +38,7 @@ mod metrics;
 pub mod owners;
 pub mod plugin;
 pub mod plugins;
+pub mod preempt;
 pub mod queue;
 pub mod snapshot;
 pub mod storage;
@@ -46,6 +49,7 @@ use crate::bind::Fate;
 use crate::cycle::{Cycle, Next};
 use crate::metrics::Metrics;
 use crate::plugins::Table;
+use crate::preempt::Room;
 use crate::snapshot::PodInfo;
 use crate::storage::Work;
 use futures::{StreamExt, stream};
@@ -54,8 +58,10 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{
     Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
 };
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use objects::meta;
+use plan::Cause;
 use runtime::{Change, Executor, Key, Runtime, Watched};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,7 +96,8 @@ pub struct Scheduler(Arc<Shell>);
 /// What the loop has decided and does not wait for.
 enum Errand {
     Bind(Arc<PodInfo>, Arc<str>),
-    Tell(Arc<PodInfo>, Arc<str>),
+    Tell(Arc<PodInfo>, Arc<str>, Option<Arc<str>>),
+    Preempt(Arc<PodInfo>, Room),
 }
 
 /// What the loop, the watches and the bindings under way share.
@@ -122,6 +129,7 @@ impl Scheduler {
         shell.hear::<PersistentVolumeClaim>(Cycle::claim);
         shell.hear::<PersistentVolume>(Cycle::volume);
         shell.hear::<StorageClass>(Cycle::class);
+        shell.hear::<PodDisruptionBudget>(Cycle::budget);
         shell.hear::<Namespace>(Cycle::namespace);
         shell.hear::<Service>(Cycle::owner);
         shell.hear::<ReplicationController>(Cycle::owner);
@@ -159,9 +167,13 @@ impl Scheduler {
             let (replicated, stateful) = (caches.of::<ReplicaSet>(), caches.of::<StatefulSet>());
             let (services, older) = (caches.of::<Service>(), caches.of::<ReplicationController>());
             let namespaces = caches.of::<Namespace>();
+            let budgets = caches.of::<PodDisruptionBudget>();
             let stored = || claims.is_synced() && volumes.is_synced() && classes.is_synced();
             let controlled = || replicated.is_synced() && stateful.is_synced() && older.is_synced();
-            let known = || services.is_synced() && namespaces.is_synced() && controlled();
+            let known = || {
+                let others = namespaces.is_synced() && budgets.is_synced();
+                services.is_synced() && others && controlled()
+            };
             while !(nodes.is_synced() && pods.is_synced() && stored() && known()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -218,13 +230,19 @@ impl Shell {
                 Next::Nobody {
                     info,
                     message,
+                    nominated,
                     changed,
+                    room,
                 } => {
                     self.metrics.attempt("unschedulable", took);
                     self.executor
                         .note(&bind::failed_scheduling(&info, &message));
                     if changed {
-                        send(errands, Errand::Tell(info, message));
+                        send(errands, Errand::Tell(info.clone(), message, nominated));
+                    }
+                    if let Some(room) = room {
+                        self.metrics.preempted(room.victims.len());
+                        send(errands, Errand::Preempt(info, room));
                     }
                 }
                 Next::Idle(until) => {
@@ -244,7 +262,10 @@ impl Shell {
     async fn run(&self, errand: Errand) {
         match errand {
             Errand::Bind(info, node) => self.bind(&info, &node, &Work::default()).await,
-            Errand::Tell(info, message) => self.tell(&info, &message).await,
+            Errand::Tell(info, message, nominated) => {
+                self.tell(&info, &message, nominated.as_deref()).await;
+            }
+            Errand::Preempt(info, room) => self.make_room(&info, &room).await,
         }
     }
 
@@ -308,8 +329,20 @@ impl Shell {
             .unwrap_or_else(late)
     }
 
-    async fn tell(&self, info: &PodInfo, message: &str) {
-        let action = bind::unschedulable(info, message, self.runtime.now());
+    async fn make_room(&self, info: &PodInfo, room: &Room) {
+        let plan = bind::make_room(info, room, self.runtime.now());
+        let outcome = self.executor.execute(&plan).await;
+        // A victim that is gone already is what was wanted.
+        let gone =
+            |failure: &plan::Failure| failure.is_benign() || failure.cause == Cause::NotFound;
+        if outcome.skipped > 0 || !outcome.failures.iter().all(gone) {
+            self.cycle().kept(&info.uid, room, self.runtime.now());
+            self.changed.notify_one();
+        }
+    }
+
+    async fn tell(&self, info: &PodInfo, message: &str, nominated: Option<&str>) {
+        let action = bind::unschedulable(info, message, nominated, self.runtime.now());
         if let Err(failure) = self.executor.run(&action).await {
             tracing::debug!(pod = %failure.on, error = failure.message, "condition not written");
             self.cycle().untold(&info.uid);

@@ -28,6 +28,8 @@ pub(crate) struct Metrics {
     attempts: Family<Attempt, Counter>,
     took: Family<Attempt, Histogram, fn() -> Histogram>,
     pending: Family<Part, Gauge>,
+    preemptions: Counter,
+    victims: Histogram,
 }
 
 impl Metrics {
@@ -40,6 +42,8 @@ impl Metrics {
                 Histogram::new(exponential_buckets(0.000_01, 2.0, 20))
             }),
             pending: Family::default(),
+            preemptions: Counter::default(),
+            victims: Histogram::new(exponential_buckets(1.0, 2.0, 7)),
         };
         let attempts = "Number of attempts to schedule pods, by the result";
         registry.register(
@@ -55,6 +59,18 @@ impl Metrics {
         );
         let pending = "Number of pending pods, by the queue type";
         registry.register("scheduler_pending_pods", pending, metrics.pending.clone());
+        let preemptions = "Total preemption attempts in the cluster till now";
+        registry.register(
+            "scheduler_preemption_attempts",
+            preemptions,
+            metrics.preemptions.clone(),
+        );
+        let victims = "Number of selected preemption victims";
+        registry.register(
+            "scheduler_preemption_victims",
+            victims,
+            metrics.victims.clone(),
+        );
         metrics
     }
 
@@ -68,6 +84,12 @@ impl Metrics {
         self.took
             .get_or_create(&attempt)
             .observe(took.as_secs_f64());
+    }
+
+    /// So many pods have to leave for another.
+    pub(crate) fn preempted(&self, victims: usize) {
+        self.preemptions.inc();
+        self.victims.observe(victims as f64);
     }
 
     /// How many pods wait where.

@@ -28,6 +28,7 @@ pub use topology_spread::TopologySpread;
 pub use volume_binding::VolumeBinding;
 
 use crate::plugin::{Filter, Score};
+use crate::preempt::Candidates;
 
 /// The plugins of a scheduler.
 pub struct Table {
@@ -35,6 +36,10 @@ pub struct Table {
     pub filters: Vec<Box<dyn Filter>>,
     /// Each with its weight.
     pub scores: Vec<(Box<dyn Score>, i64)>,
+    /// Whether room is made for more important pods (DefaultPreemption).
+    pub preempts: bool,
+    /// Among how many nodes it is looked for.
+    pub candidates: Candidates,
 }
 
 /// Upstream's default profile, as far as it is here.
@@ -60,6 +65,8 @@ impl Default for Table {
                 (Box::new(InterPodAffinity::default()), 2),
                 (Box::new(BalancedAllocation), 1),
             ],
+            preempts: true,
+            candidates: Candidates::default(),
         }
     }
 }

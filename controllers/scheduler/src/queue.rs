@@ -192,6 +192,15 @@ impl Queue {
         }
     }
 
+    /// A pod that waits for changes is tried again without one.
+    pub fn retry(&mut self, uid: &str, now: Timestamp) {
+        let entry = self.pods.get(uid);
+        if entry.is_some_and(|entry| matches!(entry.place, Some(Place::Parked { .. }))) {
+            self.leave(uid);
+            self.enqueue(uid, now);
+        }
+    }
+
     /// Something happened in the cluster: pods that wait for it are tried again, after their back-off. One for which
     /// it was not enough, as `lacks` knows from what it waits for, goes on waiting, and for what it lacks as well.
     pub fn wake(

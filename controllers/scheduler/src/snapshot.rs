@@ -3,12 +3,13 @@
 //! There is one snapshot; [`crate::cluster`] keeps it up to date, change by change, and a decision borrows it.
 //! Nothing is copied for a pod (upstream: `pkg/scheduler/backend/cache/snapshot.go`, `framework/types.go`).
 
+use crate::budgets::Budgets;
 use crate::cohorts::{self, Cohorts};
 use crate::domains::{Domains, Known};
 use crate::owners::Owners;
 use crate::storage::Storage;
 use crate::terms::Terms;
-use ahash::AHashMap;
+use ahash::{AHashMap, AHashSet};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
 use objects::volume::{self, Used};
 use objects::{Resources, meta, node, pod, resources};
@@ -83,8 +84,37 @@ pub struct NodeInfo {
     pub keeps_away: bool,
     /// Whether it has a `PreferNoSchedule` taint.
     pub discourages: bool,
+    /// The pods that others make room for here, and that are not on a node yet.
+    pub nominees: Vec<Arc<PodInfo>>,
     /// The snapshot's generation at its last change.
     pub generation: u64,
+}
+
+impl NodeInfo {
+    /// Counts a pod.
+    pub(crate) fn add(&mut self, info: &Arc<PodInfo>) {
+        self.requested += &info.requests;
+        self.nonzero.milli_cpu += info.nonzero.milli_cpu;
+        self.nonzero.memory += info.nonzero.memory;
+        self.ports.extend(info.ports.iter().cloned());
+        self.pods.push(info.clone());
+    }
+
+    /// Counts a pod no more that was counted.
+    pub(crate) fn remove(&mut self, info: &PodInfo) {
+        self.requested -= &info.requests;
+        self.requested.extended.retain(|_, amount| *amount != 0);
+        self.nonzero.milli_cpu -= info.nonzero.milli_cpu;
+        self.nonzero.memory -= info.nonzero.memory;
+        for port in &info.ports {
+            if let Some(at) = self.ports.iter().position(|used| used == port) {
+                self.ports.swap_remove(at);
+            }
+        }
+        if let Some(at) = self.pods.iter().position(|pod| pod.uid == info.uid) {
+            self.pods.swap_remove(at);
+        }
+    }
 }
 
 /// All nodes. Read only; [`crate::cluster::Cluster`] changes it.
@@ -100,6 +130,13 @@ pub struct Snapshot {
     pub(crate) cohorts: Cohorts,
     pub(crate) domains: Known,
     pub(crate) owners: Owners,
+    pub(crate) budgets: Budgets,
+    /// By priority, how many pods are on nodes.
+    pub(crate) priorities: BTreeMap<i32, u32>,
+    /// The UIDs of pods that are being made to leave, and may not show it yet.
+    pub(crate) evicted: AHashSet<Arc<str>>,
+    /// By UID, the slot in which a pod is nominated.
+    pub(crate) nominated: AHashMap<Arc<str>, u32>,
     /// By name.
     pub(crate) namespaces: AHashMap<String, Arc<Namespace>>,
     /// Claims, volumes and their classes.
@@ -199,6 +236,12 @@ impl Snapshot {
     /// The labels of a namespace, none as well if it is not known.
     pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.namespaces.get(name)?.metadata.labels.as_ref()
+    }
+
+    /// The node that other pods make room on for this one.
+    pub fn nominated(&self, uid: &str) -> Option<&NodeInfo> {
+        let slot = self.nominated.get(uid)?;
+        self.slots.get(*slot as usize)
     }
 
     /// The object of the node of this name.

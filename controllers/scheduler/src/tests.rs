@@ -367,3 +367,140 @@ async fn whatever_becomes_of_its_writes_a_claim_gets_one_node() {
         );
     }
 }
+
+/// A pod as a client creates it, wanting so many cores, with a priority.
+fn important(name: &str, cpu: &str, priority: i32) -> Pod {
+    let mut pod = wants(name, cpu);
+    pod.spec.get_or_insert_default().priority = Some(priority);
+    pod
+}
+
+/// As its node does it: a pod that is being deleted is gone.
+fn reap(sim: &Sim) -> Vec<String> {
+    let leaving = sim.list::<Pod>(Some("ns"));
+    let leaving = leaving
+        .iter()
+        .filter(|pod| meta::is_deleting(&pod.metadata));
+    let names: Vec<String> = leaving
+        .map(|pod| meta::name(&pod.metadata).to_owned())
+        .collect();
+    for name in &names {
+        sim.delete_with::<Pod>("ns", name, &json!({ "gracePeriodSeconds": 0 }));
+    }
+    names
+}
+
+fn nominated(sim: &Sim, name: &str) -> Option<String> {
+    sim.get::<Pod>("ns", name)
+        .unwrap()
+        .status
+        .unwrap_or_default()
+        .nominated_node_name
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_important_pods_leave_for_a_more_important_one() {
+    let sim = Sim::new();
+    sim.create((*node("n1", json!({}))).clone());
+    let world = World::new(&sim).await;
+    sim.create(important("least", "2", 1));
+    sim.create(important("less", "2", 2));
+    world.after(1).await;
+    sim.create(important("more", "2", 5));
+    // A less important pod does not get the room that is made.
+    assert_eq!(
+        world.after(5).await,
+        ["least on n1", "less on n1", "more nowhere"]
+    );
+    let victim = sim.get::<Pod>("ns", "least").unwrap();
+    assert!(meta::is_deleting(&victim.metadata));
+    let condition = objects::pod::condition(&victim, preempt::CONDITION).unwrap();
+    assert_eq!(
+        (condition.reason.as_deref(), condition.message.as_deref()),
+        (
+            Some("PreemptionByScheduler"),
+            Some("default-scheduler: preempting to accommodate a higher priority pod")
+        )
+    );
+    assert_eq!(nominated(&sim, "more").as_deref(), Some("n1"));
+    sim.create(important("between", "2", 3));
+    assert_eq!(world.after(30).await.len(), 4);
+    assert_eq!(
+        nominated(&sim, "between"),
+        Some("n1".to_owned()),
+        "the next in turn"
+    );
+    let mut gone = reap(&sim);
+    gone.sort();
+    assert_eq!(gone, ["least", "less"]);
+    assert_eq!(world.after(15).await, ["between on n1", "more on n1"]);
+    let uid = sim.get::<Pod>("ns", "more").unwrap().metadata.uid.unwrap();
+    let events = world.events();
+    let told = |text: &str| events.iter().any(|event| event == text);
+    assert!(
+        told(&format!("Preempted Preempted by pod {uid} on node n1")),
+        "{events:?}"
+    );
+    assert!(
+        told("FailedScheduling 0/1 nodes are available: 1 Insufficient cpu."),
+        "{events:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_becomes_of_its_writes_as_few_as_needed_leave() {
+    let effects: [fn() -> Effect; 5] = [
+        || Effect::FailBefore(500),
+        || Effect::Disconnect,
+        || Effect::FailAfter(Lost::Timeout),
+        || Effect::FailAfter(Lost::Connection),
+        || Effect::Conflict,
+    ];
+    for verb in [sim::Verb::Patch, sim::Verb::Delete] {
+        for (case, effect) in effects.iter().enumerate() {
+            let sim = Sim::new();
+            for name in ["n1", "n2"] {
+                sim.create((*node(name, json!({}))).clone());
+            }
+            let world = World::new(&sim).await;
+            for name in ["a", "b", "c", "d"] {
+                sim.create(important(name, "2", 1));
+            }
+            world.after(1).await;
+            sim.inject(Fault::request(
+                ACTOR,
+                move |seen| seen.verb == verb && seen.kind == "Pod",
+                effect(),
+            ));
+            sim.create(important("more", "2", 5));
+            let mut gone = Vec::new();
+            let mut places = Vec::new();
+            for _ in 0..30 {
+                places = world.after(2).await;
+                gone.extend(reap(&sim));
+            }
+            let running = places.iter().any(|place| place.starts_with("more on "));
+            assert_eq!(
+                (running, gone.len(), sim.faults_waiting()),
+                (true, 1, 0),
+                "{verb:?} case {case}: {places:?} {gone:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_respects_the_room_that_was_made() {
+    let sim = Sim::new();
+    sim.create((*node("n1", json!({}))).clone());
+    let world = World::new(&sim).await;
+    sim.create(important("less", "4", 1));
+    world.after(1).await;
+    sim.create(important("more", "4", 5));
+    world.after(1).await;
+    drop(world);
+    sim.create(important("small", "1", 1));
+    assert_eq!(reap(&sim), ["less"]);
+    let world = World::new(&sim).await;
+    assert_eq!(world.after(2).await, ["more on n1", "small nowhere"]);
+}

@@ -30,7 +30,7 @@ fn a_binding_names_pod_incarnation_and_node() {
 
 #[test]
 fn the_condition_keeps_its_transition_time_while_it_stays_false() {
-    let body = |more| match unschedulable(&info("web", more), "why", at(0.0)).verb {
+    let body = |more| match unschedulable(&info("web", more), "why", Some("n1"), at(0.0)).verb {
         Verb::Patch(PatchType::Strategic, body) => body,
         verb => panic!("{verb:?}"),
     };

@@ -272,3 +272,62 @@ fn nothing_is_filled_twice_and_nobody_is_forgotten() {
         assert_eq!(running, truth.len().min(8), "seed {seed}");
     }
 }
+
+/// A pod that wants so many cores, with a priority.
+fn important(cpu: &str, priority: i32) -> Value {
+    let mut pod = wants(cpu);
+    merge(&mut pod, json!({ "spec": { "priority": priority } }));
+    pod
+}
+
+#[test]
+fn room_that_nobody_needs_any_more_is_given_to_who_waits() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    let mut nominated = important("3", 5);
+    merge(
+        &mut nominated,
+        json!({ "status": { "nominatedNodeName": "n" }, "spec": { "schedulingGates": [{ "name": "g" }] } }),
+    );
+    cycle.pod(&pod("more", nominated), at(0.0));
+    cycle.pod(&pod("less", important("2", 1)), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "less nowhere, told");
+    cycle.pod_gone("u-more", at(5.0));
+    assert_eq!(next(&mut cycle, 5.0), "less to n");
+}
+
+#[test]
+fn pods_wait_for_what_spread_and_affinity_depend_on() {
+    let spread = json!({ "metadata": { "labels": { "app": "web" } }, "spec": { "topologySpreadConstraints": [
+        { "topologyKey": "kubernetes.io/hostname", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule",
+          "labelSelector": { "matchLabels": { "app": "web" } } }] } });
+    let web = json!({ "metadata": { "labels": { "app": "web" } } });
+    let other = json!({ "metadata": { "labels": { "app": "other" } } });
+    let mut cycle = cycle();
+    for name in ["m", "n"] {
+        cycle.node(node(name, json!({})), at(0.0));
+    }
+    // The other node is full, and fuller than this one when a pod leaves that: room elsewhere matters too.
+    cycle.pod(&pod("x", on("n", web.clone())), at(0.0));
+    let mut full = other.clone();
+    merge(&mut full, wants("4"));
+    cycle.pod(&pod("y", on("m", full)), at(0.0));
+    let mut small = spread;
+    merge(&mut small, wants("1"));
+    cycle.pod(&pod("a", small), at(0.0));
+    assert_eq!(next(&mut cycle, 0.0), "a nowhere, told");
+    cycle.pod(&pod("z", on("n", other)), at(20.0));
+    assert_eq!(next(&mut cycle, 20.0), "idle", "it does not count");
+    cycle.pod_gone("u-x", at(30.0));
+    assert_eq!(next(&mut cycle, 30.0), "a to n");
+
+    let near = json!({ "spec": { "affinity": { "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [
+        { "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": "db" } } }] } } } });
+    cycle.pod(&pod("b", near), at(30.0));
+    assert_eq!(next(&mut cycle, 30.0), "b nowhere, told");
+    cycle.pod(&pod("v", on("n", web)), at(50.0));
+    assert_eq!(next(&mut cycle, 50.0), "idle");
+    let db = json!({ "metadata": { "labels": { "app": "db" } } });
+    cycle.pod(&pod("db", on("m", db)), at(60.0));
+    assert_eq!(next(&mut cycle, 60.0), "b to m");
+}

@@ -6,6 +6,7 @@ use super::*;
 use crate::cluster::Cluster;
 use crate::kit::{cluster, info, merge, node, replica_set, requests};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn decided(pod: &PodInfo, cluster: &Cluster) -> Decision {
     decide(&Table::default(), pod, cluster.snapshot(), 7)
@@ -15,7 +16,11 @@ fn decided(pod: &PodInfo, cluster: &Cluster) -> Decision {
 fn outcome(pod: &PodInfo, cluster: &Cluster) -> String {
     match decided(pod, cluster) {
         Decision::Bind { node, .. } => node.to_string(),
-        Decision::Nobody(diagnosis) => diagnosis.message(pod),
+        Decision::Nobody(diagnosis) => {
+            let all = cluster.snapshot();
+            let preemption = crate::preempt::preempt(&Table::default(), pod, all, &diagnosis, 7);
+            diagnosis.message(preemption.text())
+        }
     }
 }
 
