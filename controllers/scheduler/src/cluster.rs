@@ -7,10 +7,11 @@
 use crate::budgets::Budgets;
 use crate::owners::Owners;
 use crate::plugin::Events;
+use crate::plugins::declared;
 use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
 use crate::storage::Storage;
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{ContainerImage, Namespace, Node, Pod};
 use objects::{meta, node, resources, taints};
 use std::sync::Arc;
 
@@ -112,6 +113,16 @@ impl Cluster {
     /// A node as the watch shows it.
     pub fn put_node(&mut self, node: Arc<Node>) -> Events {
         let slot = self.slot_of(meta::name(&node.metadata));
+        let old = self.snapshot.slots[slot as usize].node.clone();
+        if old
+            .as_deref()
+            .is_none_or(|old| images(old) != images(&node))
+        {
+            if let Some(old) = &old {
+                self.list_images(old, slot, false);
+            }
+            self.list_images(&node, slot, true);
+        }
         let new = NodeInfo {
             allocatable: resources::allocatable(&node),
             unschedulable: node::is_unschedulable(&node),
@@ -132,6 +143,7 @@ impl Cluster {
                     (relabelled, Events::NODE_LABEL),
                     (retainted, Events::NODE_TAINT),
                     (resized, Events::NODE_ALLOCATABLE),
+                    (declared(old) != declared(&node), Events::NODE_FEATURE),
                 ]
                 .into_iter()
                 .filter(|(changed, _)| *changed)
@@ -166,10 +178,11 @@ impl Cluster {
             return Events::NONE;
         };
         let info = &mut self.snapshot.slots[slot as usize];
-        if info.node.take().is_some() {
+        if let Some(node) = info.node.take() {
             self.snapshot.len -= 1;
             self.snapshot.discouraging -= usize::from(info.discourages);
             self.snapshot.generation += 1;
+            self.list_images(&node, slot, false);
         }
         self.release(slot);
         Events::NODE_DELETE
@@ -270,6 +283,7 @@ impl Cluster {
         node.add(&info);
         node.generation = self.snapshot.generation;
         self.snapshot.cohorts.enter(&info, slot);
+        self.count_claims(&info, 1);
         let same = self.snapshot.priorities.entry(info.priority).or_default();
         *same += 1;
         self.pods.insert(
@@ -291,6 +305,7 @@ impl Cluster {
         node.remove(&info);
         node.generation = self.snapshot.generation;
         self.snapshot.cohorts.leave(&info, slot);
+        self.count_claims(&info, -1);
         if let Some(same) = self.snapshot.priorities.get_mut(&info.priority) {
             *same -= 1;
             if *same == 0 {
@@ -299,6 +314,39 @@ impl Cluster {
         }
         self.release(slot);
         true
+    }
+
+    fn count_claims(&mut self, info: &PodInfo, more: i64) {
+        let namespace = meta::namespace(&info.pod.metadata);
+        for used in info.claims.iter().filter(|used| !used.ephemeral) {
+            let key = format!("{namespace}/{}", used.claim);
+            let users = self.snapshot.users.entry(key.clone()).or_default();
+            *users += more;
+            if *users == 0 {
+                self.snapshot.users.remove(&key);
+            }
+        }
+    }
+
+    /// What images a node has, or has no more.
+    fn list_images(&mut self, node: &Node, slot: u32, is_there: bool) {
+        for image in images(node) {
+            for name in image.names.iter().flatten() {
+                if is_there {
+                    let nodes = self
+                        .snapshot
+                        .images
+                        .entry(name.as_str().into())
+                        .or_default();
+                    nodes.insert(slot, image.size_bytes.unwrap_or(0));
+                } else if let Some(nodes) = self.snapshot.images.get_mut(name.as_str()) {
+                    nodes.remove(&slot);
+                    if nodes.is_empty() {
+                        self.snapshot.images.remove(name.as_str());
+                    }
+                }
+            }
+        }
     }
 
     /// The slot of a node of this name, a new one if there is none.
@@ -333,6 +381,13 @@ impl Cluster {
 /// A pod that is being deleted holds its resources until it is gone, but no longer counts for spreading.
 fn is_leaving(info: &PodInfo) -> bool {
     meta::is_deleting(&info.pod.metadata)
+}
+
+fn images(node: &Node) -> &[ContainerImage] {
+    let status = node.status.as_ref();
+    status
+        .and_then(|status| status.images.as_deref())
+        .unwrap_or_default()
 }
 
 fn blank(slot: u32, name: Arc<str>) -> NodeInfo {

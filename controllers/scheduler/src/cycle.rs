@@ -17,7 +17,7 @@ use ahash::AHashMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::volume::volume_phase;
 use objects::{meta, pod};
 use runtime::{Change, Watched};
@@ -233,6 +233,29 @@ impl Cycle {
             None => storage.remove_class(meta::name(&change.latest().metadata)),
         }
         self.wake_storage(now, |_| true);
+    }
+
+    /// What a node's drivers say of it.
+    pub fn csi_node(&mut self, change: &Change<CSINode>, now: Timestamp) {
+        let storage = self.cluster.storage_mut();
+        match &change.new {
+            Some(node) => storage.put_csi_node(node),
+            None => storage.remove_csi_node(meta::name(&change.latest().metadata)),
+        }
+        if change.new.is_some() {
+            self.wake_storage(now, |_| true);
+        }
+    }
+
+    /// A volume is attached to a node, or no more.
+    pub fn attachment(&mut self, change: &Change<VolumeAttachment>, now: Timestamp) {
+        let storage = self.cluster.storage_mut();
+        if let Some(attachment) = &change.new {
+            storage.put_attachment(attachment.clone());
+        } else {
+            storage.remove_attachment(change.latest());
+            self.wake_storage(now, |_| true);
+        }
     }
 
     /// The node of this name.

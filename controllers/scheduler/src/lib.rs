@@ -59,7 +59,7 @@ use k8s_openapi::api::core::v1::{
     Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
 use plan::Cause;
 use runtime::{Change, Executor, Key, Runtime, Watched};
@@ -129,6 +129,8 @@ impl Scheduler {
         shell.hear::<PersistentVolumeClaim>(Cycle::claim);
         shell.hear::<PersistentVolume>(Cycle::volume);
         shell.hear::<StorageClass>(Cycle::class);
+        shell.hear::<CSINode>(Cycle::csi_node);
+        shell.hear::<VolumeAttachment>(Cycle::attachment);
         shell.hear::<PodDisruptionBudget>(Cycle::budget);
         shell.hear::<Namespace>(Cycle::namespace);
         shell.hear::<Service>(Cycle::owner);
@@ -164,11 +166,15 @@ impl Scheduler {
                 caches.of::<PersistentVolume>(),
             );
             let classes = caches.of::<StorageClass>();
+            let (drivers, attached) = (caches.of::<CSINode>(), caches.of::<VolumeAttachment>());
             let (replicated, stateful) = (caches.of::<ReplicaSet>(), caches.of::<StatefulSet>());
             let (services, older) = (caches.of::<Service>(), caches.of::<ReplicationController>());
             let namespaces = caches.of::<Namespace>();
             let budgets = caches.of::<PodDisruptionBudget>();
-            let stored = || claims.is_synced() && volumes.is_synced() && classes.is_synced();
+            let stored = || {
+                let bound = claims.is_synced() && volumes.is_synced() && classes.is_synced();
+                bound && drivers.is_synced() && attached.is_synced()
+            };
             let controlled = || replicated.is_synced() && stateful.is_synced() && older.is_synced();
             let known = || {
                 let others = namespaces.is_synced() && budgets.is_synced();

@@ -230,10 +230,12 @@ impl Events {
     pub const NODE_DELETE: Self = Self(1 << 9);
     /// A namespace came, or has other labels.
     pub const NAMESPACE: Self = Self(1 << 10);
+    /// A node declares other features.
+    pub const NODE_FEATURE: Self = Self(1 << 11);
     /// Whatever happens.
     pub const ANY: Self = Self((1 << Self::KINDS) - 1);
     /// How many kinds there are.
-    pub const KINDS: usize = 11;
+    pub const KINDS: usize = 12;
 
     /// Whether nothing is in it.
     pub fn is_empty(self) -> bool {

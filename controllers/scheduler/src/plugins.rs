@@ -4,8 +4,10 @@
 //! reason, so the order can be seen in `FailedScheduling` events.
 
 mod balanced_allocation;
+mod image_locality;
 mod interpod_affinity;
 mod node_affinity;
+mod node_declared_features;
 mod node_name;
 mod node_ports;
 mod node_unschedulable;
@@ -14,10 +16,16 @@ mod scheduling_gates;
 mod taint_toleration;
 mod topology_spread;
 mod volume_binding;
+mod volume_limits;
+mod volume_restrictions;
+mod volume_zone;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use image_locality::ImageLocality;
 pub use interpod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
+pub use node_declared_features::NodeDeclaredFeatures;
+pub(crate) use node_declared_features::declared;
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_unschedulable::NodeUnschedulable;
@@ -26,6 +34,9 @@ pub use scheduling_gates::is_gated;
 pub use taint_toleration::TaintToleration;
 pub use topology_spread::TopologySpread;
 pub use volume_binding::VolumeBinding;
+pub use volume_limits::NodeVolumeLimits;
+pub use volume_restrictions::VolumeRestrictions;
+pub use volume_zone::VolumeZone;
 
 use crate::plugin::{Filter, Score};
 use crate::preempt::Candidates;
@@ -53,9 +64,13 @@ impl Default for Table {
                 Box::new(NodeAffinity),
                 Box::new(NodePorts),
                 Box::new(ResourcesFit),
+                Box::new(VolumeRestrictions),
+                Box::new(NodeVolumeLimits),
                 Box::new(VolumeBinding),
+                Box::new(VolumeZone),
                 Box::new(TopologySpread::default()),
                 Box::new(InterPodAffinity::default()),
+                Box::new(NodeDeclaredFeatures),
             ],
             scores: vec![
                 (Box::new(TaintToleration), 3),
@@ -64,6 +79,7 @@ impl Default for Table {
                 (Box::new(TopologySpread::default()), 2),
                 (Box::new(InterPodAffinity::default()), 2),
                 (Box::new(BalancedAllocation), 1),
+                (Box::new(ImageLocality), 1),
             ],
             preempts: true,
             candidates: Candidates::default(),

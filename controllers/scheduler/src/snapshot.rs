@@ -133,6 +133,10 @@ pub struct Snapshot {
     pub(crate) budgets: Budgets,
     /// By priority, how many pods are on nodes.
     pub(crate) priorities: BTreeMap<i32, u32>,
+    /// By image name, the slots of the nodes that have it, and its bytes there.
+    pub(crate) images: AHashMap<Box<str>, AHashMap<u32, i64>>,
+    /// By `namespace/name`, how many pods on nodes use a claim.
+    pub(crate) users: AHashMap<String, i64>,
     /// The UIDs of pods that are being made to leave, and may not show it yet.
     pub(crate) evicted: AHashSet<Arc<str>>,
     /// By UID, the slot in which a pod is nominated.
@@ -231,6 +235,12 @@ impl Snapshot {
     /// The Services and controllers that pods belong to.
     pub fn owners(&self) -> &Owners {
         &self.owners
+    }
+
+    /// How many pods on nodes use a claim, by its name and not as one made for them.
+    pub fn users(&self, namespace: &str, claim: &str) -> i64 {
+        let key = format!("{namespace}/{claim}");
+        self.users.get(&key).copied().unwrap_or(0)
     }
 
     /// The labels of a namespace, none as well if it is not known.

@@ -7,7 +7,7 @@ use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{
     Node, PersistentVolume, PersistentVolumeClaim, Pod, TopologySelectorTerm,
 };
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
 use objects::volume::{self, Used, Wish};
 use std::collections::BTreeMap;
@@ -25,6 +25,19 @@ pub struct Storage {
     promised: AHashMap<String, String>,
     /// By claim, the node that was chosen for it.
     chosen: AHashMap<String, Arc<str>>,
+    /// By node and driver, how many volumes can be attached.
+    limits: AHashMap<String, AHashMap<String, usize>>,
+    /// By node and name.
+    attachments: AHashMap<String, BTreeMap<String, Arc<VolumeAttachment>>>,
+}
+
+/// A volume as its driver knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attached {
+    /// The CSI driver.
+    pub driver: String,
+    /// What the driver calls it; for one that is yet to be made, a name that no other has.
+    handle: String,
 }
 
 /// The claims of a pod, and where they stand.
@@ -131,6 +144,94 @@ impl Storage {
     /// A class that is gone.
     pub fn remove_class(&mut self, name: &str) {
         self.classes.remove(name);
+    }
+
+    /// What a node's drivers say of it, as the watch shows it.
+    pub fn put_csi_node(&mut self, node: &CSINode) {
+        let drivers = node.spec.drivers.iter();
+        let limits: AHashMap<String, usize> = drivers
+            .filter_map(|driver| {
+                let count = driver.allocatable.as_ref()?.count?;
+                Some((driver.name.clone(), usize::try_from(count).unwrap_or(0)))
+            })
+            .collect();
+        let name = meta::name(&node.metadata);
+        if limits.is_empty() {
+            self.limits.remove(name);
+        } else {
+            self.limits.insert(name.to_owned(), limits);
+        }
+    }
+
+    /// A node's drivers are gone.
+    pub fn remove_csi_node(&mut self, name: &str) {
+        self.limits.remove(name);
+    }
+
+    /// Whether any driver has a limit on any node.
+    pub fn has_limits(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    /// By driver, how many volumes can be attached to a node.
+    pub fn limits(&self, node: &str) -> Option<&AHashMap<String, usize>> {
+        self.limits.get(node)
+    }
+
+    /// An attachment as the watch shows it.
+    pub fn put_attachment(&mut self, attachment: Arc<VolumeAttachment>) {
+        let node = attachment.spec.node_name.clone();
+        let name = meta::name(&attachment.metadata).to_owned();
+        self.attachments
+            .entry(node)
+            .or_default()
+            .insert(name, attachment);
+    }
+
+    /// An attachment that is gone.
+    pub fn remove_attachment(&mut self, attachment: &VolumeAttachment) {
+        let node = &attachment.spec.node_name;
+        if let Some(there) = self.attachments.get_mut(node) {
+            there.remove(meta::name(&attachment.metadata));
+            if there.is_empty() {
+                self.attachments.remove(node);
+            }
+        }
+    }
+
+    /// The volumes of CSI drivers that are attached to a node, or are going to be.
+    pub fn attachments(&self, node: &str) -> impl Iterator<Item = Attached> {
+        let there = self.attachments.get(node).into_iter().flatten();
+        there.filter_map(|(_, attachment)| {
+            let of = attachment.spec.source.persistent_volume_name.as_deref()?;
+            let spec = self.volumes.get(of)?.spec.as_ref()?;
+            Some(Attached {
+                driver: attachment.spec.attacher.clone(),
+                handle: spec.csi.as_ref()?.volume_handle.clone(),
+            })
+        })
+    }
+
+    /// What a CSI driver has to attach for a claim; none if that is no driver's matter.
+    pub fn attached(&self, namespace: &str, name: &str) -> Option<Attached> {
+        let claim = self.claim(namespace, name)?;
+        match self.volumes.get(volume::volume_of(claim)) {
+            Some(volume) => {
+                let csi = volume.spec.as_ref()?.csi.as_ref()?;
+                Some(Attached {
+                    driver: csi.driver.clone(),
+                    handle: csi.volume_handle.clone(),
+                })
+            }
+            None => {
+                let class = self.classes.get(volume::class_of_claim(claim))?;
+                Some(Attached {
+                    driver: class.provisioner.clone(),
+                    // No handle of a driver's looks like that.
+                    handle: format!("\0{namespace}/{name}"),
+                })
+            }
+        }
     }
 
     /// The claim of this name.

@@ -82,13 +82,12 @@ fn slim_container(container: &mut Container) {
 }
 
 /// Volumes that only carry data into the pod refer to nothing that has a life of its own. Secrets are kept: whether
-/// one is still used decides whether it may go.
+/// one is still used decides whether it may go; and images, as pods are better where theirs are.
 fn refers(volume: &Volume) -> bool {
     let carries = volume.config_map.is_some()
         || volume.downward_api.is_some()
         || volume.empty_dir.is_some()
-        || volume.host_path.is_some()
-        || volume.image.is_some();
+        || volume.host_path.is_some();
     let projects = volume.projected.as_ref().is_some_and(|projected| {
         let mut sources = projected.sources.iter().flatten();
         sources.all(|source| source.secret.is_none())

@@ -19,7 +19,9 @@ use k8s_openapi::api::events::v1 as events;
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttributesClass};
+use k8s_openapi::api::storage::v1::{
+    CSINode, StorageClass, VolumeAttachment, VolumeAttributesClass,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -219,6 +221,18 @@ pub static KINDS: &[Kind] = &[
     Kind::new::<StorageClass>("storage.k8s.io", "v1", "storageclasses", "StorageClass")
         .cluster()
         .returns_deleted(),
+    Kind::new::<CSINode>("storage.k8s.io", "v1", "csinodes", "CSINode")
+        .cluster()
+        .returns_deleted(),
+    Kind::new::<VolumeAttachment>(
+        "storage.k8s.io",
+        "v1",
+        "volumeattachments",
+        "VolumeAttachment",
+    )
+    .cluster()
+    .status()
+    .returns_deleted(),
     Kind::new::<VolumeAttributesClass>(
         "storage.k8s.io",
         "v1",
