@@ -28,6 +28,7 @@ mod replicaset;
 mod rollout;
 mod scales;
 mod scheduler;
+mod scheduler_constraints;
 mod serviceaccount;
 mod statefulset;
 mod tokens;
