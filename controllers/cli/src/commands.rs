@@ -222,6 +222,9 @@ pub(crate) struct Scheduler {
     /// Pods with this schedulerName are ours
     #[arg(long, value_name = "NAME", default_value = "default-scheduler")]
     pub(crate) scheduler_name: String,
+    /// Profiles, plugins and their arguments: a KubeSchedulerConfiguration
+    #[arg(long, value_name = "FILE", conflicts_with = "scheduler_name")]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }

@@ -52,9 +52,20 @@ pub(crate) async fn scheduler(args: Scheduler) -> ExitCode {
         name: "kube-scheduler",
         port: SCHEDULER_PORT,
     };
-    let name = args.scheduler_name;
+    // What is wrong with the file is told before anybody is asked.
+    let options = match &args.config {
+        None => Ok(scheduler::Options::named(&args.scheduler_name)),
+        Some(file) => scheduler::Options::from_file(file),
+    };
+    let options = match options {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{}: {error}", component.name);
+            return ExitCode::from(2);
+        }
+    };
     serve(component, args.common, |runtime, _| {
-        run_scheduler(runtime, name);
+        scheduler::Scheduler::new(runtime, options).run();
         Ok(())
     })
     .await
@@ -98,14 +109,9 @@ pub(crate) fn run_controllers(
     Ok(())
 }
 
-/// Runs the scheduler for pods with this schedulerName.
-pub(crate) fn run_scheduler(runtime: &Runtime, scheduler_name: String) {
-    let options = scheduler::Options {
-        // It names an event source, which lives as long as the process; there is one a process.
-        scheduler_name: scheduler_name.leak(),
-        ..scheduler::Options::default()
-    };
-    scheduler::Scheduler::new(runtime, options).run();
+/// Runs the scheduler for pods that name none.
+pub(crate) fn run_scheduler(runtime: &Runtime) {
+    scheduler::Scheduler::new(runtime, scheduler::Options::default()).run();
 }
 
 /// Serves what hollow nodes and their pods use, behind an API server on this machine.

@@ -163,7 +163,7 @@ impl Cluster {
         let chosen = registry::select(&up.controllers.controllers)?;
         let gives_ranges = chosen.iter().any(|entry| entry.name == NODE_IPAM);
         parts::run_controllers(&runtime, &up.controllers.controllers, settings)?;
-        parts::run_scheduler(&runtime, "default-scheduler".to_owned());
+        parts::run_scheduler(&runtime);
         let nodes = kubelet::Options {
             own_ranges: settings.node_ranges.is_none() || !gives_ranges,
             ..up.hollow.options(up.nodes)?

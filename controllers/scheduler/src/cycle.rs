@@ -4,13 +4,14 @@
 //! Upstream: `pkg/scheduler/{eventhandlers,schedule_one}.go`.
 
 use crate::cluster::Cluster;
+use crate::config::Profile;
 use crate::decide::{Decision, Wait, decide, goes_on_waiting};
 use crate::diagnosis::Diagnosis;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
 use crate::preempt::{Preemption, Room, preempt};
-use crate::queue::{Counts, Queue};
+use crate::queue::{Backoff, Counts, Queue};
 use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
@@ -25,8 +26,7 @@ use std::sync::Arc;
 
 /// The state of a scheduler.
 pub struct Cycle {
-    name: String,
-    table: Table,
+    profiles: Vec<Profile>,
     cluster: Cluster,
     queue: Queue,
     /// What was last written into the status of a waiting pod, as the watch may be behind.
@@ -71,13 +71,12 @@ pub enum Next {
 }
 
 impl Cycle {
-    /// A scheduler for the pods with this `spec.schedulerName`, knowing of nothing yet.
-    pub fn new(name: impl Into<String>, table: Table) -> Self {
+    /// A scheduler for the pods of these profiles, knowing of nothing yet.
+    pub fn new(profiles: Vec<Profile>, times: Backoff) -> Self {
         Self {
-            name: name.into(),
-            table,
+            profiles,
             cluster: Cluster::default(),
-            queue: Queue::default(),
+            queue: Queue::new(times),
             told: AHashMap::new(),
         }
     }
@@ -275,7 +274,11 @@ impl Cycle {
                 self.dequeue(&info.uid);
                 continue;
             }
-            return match decide(&self.table, &info, self.cluster.snapshot(), seed) {
+            let Some(table) = table_of(&self.profiles, &info) else {
+                self.dequeue(&info.uid);
+                continue;
+            };
+            return match decide(table, &info, self.cluster.snapshot(), seed) {
                 Decision::Bind { node, .. } => {
                     let work = self.work(&info, &node);
                     self.cluster.storage_mut().promise(&work, &node);
@@ -298,14 +301,14 @@ impl Cycle {
         now: Timestamp,
     ) -> Next {
         let all = self.cluster.snapshot();
-        let preemption = self
-            .table
-            .preempts
-            .then(|| preempt(&self.table, &info, all, diagnosis, seed));
+        let table = table_of(&self.profiles, &info);
+        let preemption = table
+            .filter(|table| table.preempts)
+            .map(|table| preempt(table, &info, all, diagnosis, seed));
+        let wait = table.map_or_else(Wait::default, |table| diagnosis.wait(table));
         let text = preemption.as_ref().map_or("", Preemption::text);
         let message: Arc<str> = diagnosis.message(text).into();
-        self.queue
-            .reject(&info.uid, diagnosis.wait(&self.table), now);
+        self.queue.reject(&info.uid, wait, now);
         let room = match preemption {
             Some(Preemption::Room(room)) => {
                 self.make(&room, &info);
@@ -427,8 +430,9 @@ impl Cycle {
         happening: &Happening<'_>,
         now: Timestamp,
     ) {
-        let (table, all) = (&self.table, self.cluster.snapshot());
+        let (profiles, all) = (&self.profiles, self.cluster.snapshot());
         self.queue.wake(events, now, |info, wait| {
+            let table = table_of(profiles, info)?;
             goes_on_waiting(table, info, wait, (events, happening), all, slot)
         });
     }
@@ -466,14 +470,24 @@ impl Cycle {
     }
 
     fn is_ours(&self, pod: &Pod) -> bool {
-        let name = pod
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.scheduler_name.as_deref());
-        name.filter(|name| !name.is_empty())
-            .unwrap_or("default-scheduler")
-            == self.name
+        let name = scheduler_of(pod);
+        self.profiles.iter().any(|profile| profile.name == name)
     }
+}
+
+/// The name of the scheduler that a pod is for.
+pub(crate) fn scheduler_of(pod: &Pod) -> &str {
+    let spec = pod.spec.as_ref();
+    let name = spec.and_then(|spec| spec.scheduler_name.as_deref());
+    name.filter(|name| !name.is_empty())
+        .unwrap_or(crate::DEFAULT)
+}
+
+/// The plugins for a pod.
+fn table_of<'a>(profiles: &'a [Profile], info: &PodInfo) -> Option<&'a Table> {
+    let name = scheduler_of(&info.pod);
+    let profile = profiles.iter().find(|profile| profile.name == name);
+    profile.map(|profile| &profile.table)
 }
 
 /// The node on which others make room for the pod, by its status.

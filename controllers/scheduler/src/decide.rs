@@ -26,7 +26,7 @@ pub enum Decision {
 
 /// Decides where a pod goes. Among nodes that are equally good `seed` draws the lot.
 pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decision {
-    let feasible = match filter(table, pod, all) {
+    let feasible = match filter(table, pod, all, seed) {
         Ok(feasible) => feasible,
         Err(diagnosis) => return Decision::Nobody(diagnosis),
     };
@@ -110,7 +110,7 @@ fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<W
 }
 
 /// The slots of the nodes that the pod can be on, at least one.
-fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diagnosis> {
+fn filter(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Result<Vec<u32>, Diagnosis> {
     let checks = match Checks::prepare(table, pod, all) {
         Ok(checks) => checks,
         Err((index, reason)) => {
@@ -137,7 +137,7 @@ fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diag
     let mut asked = 0;
     let mut ask = |slot: u32| {
         let Some((info, node)) = all.at(slot) else {
-            return;
+            return feasible.len();
         };
         asked += 1;
         match checks.judge_beside_nominees(info, node) {
@@ -149,10 +149,26 @@ fn filter(table: &Table, pod: &PodInfo, all: &Snapshot) -> Result<Vec<u32>, Diag
                 tally.add(rejection);
             }
         }
+        feasible.len()
     };
     match checks.named(all) {
-        Some(slots) => slots.into_iter().for_each(&mut ask),
-        None => (0..all.slots.len() as u32).for_each(&mut ask),
+        Some(slots) => slots.into_iter().for_each(|slot| {
+            ask(slot);
+        }),
+        None => {
+            let (slots, enough) = (all.slots.len() as u32, table.enough(all.len()));
+            // With a part of the nodes being enough, it is another part each time.
+            let first = match slots {
+                0 => 0,
+                _ if enough == all.len() => 0,
+                _ => (spread(seed) % u64::from(slots)) as u32,
+            };
+            for slot in (first..slots).chain(0..first) {
+                if ask(slot) == enough {
+                    break;
+                }
+            }
+        }
     }
     if !feasible.is_empty() {
         return Ok(feasible);

@@ -28,6 +28,7 @@ pub mod budgets;
 mod checks;
 pub mod cluster;
 pub mod cohorts;
+pub mod config;
 pub mod cycle;
 pub mod decide;
 pub mod diagnosis;
@@ -46,14 +47,16 @@ pub mod terms;
 pub mod volumes;
 
 use crate::bind::Fate;
-use crate::cycle::{Cycle, Next};
+use crate::config::{Config, Profile};
+use crate::cycle::{Cycle, Next, scheduler_of};
 use crate::metrics::Metrics;
 use crate::plugins::Table;
 use crate::preempt::Room;
+use crate::queue::Backoff;
 use crate::snapshot::PodInfo;
 use crate::storage::Work;
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{
     Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
@@ -63,6 +66,7 @@ use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
 use plan::Cause;
 use runtime::{Change, Executor, Key, Runtime, Watched};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -75,18 +79,47 @@ pub const DEFAULT: &str = "default-scheduler";
 
 /// What a scheduler is told when it starts.
 pub struct Options {
-    /// Which pods are its own, by `spec.schedulerName`; also the source of its events.
-    pub scheduler_name: &'static str,
-    /// What filters and scores.
-    pub table: Table,
+    /// What is done about the pods of which schedulerName, which is also the source of their events; at least one.
+    pub profiles: Vec<Profile>,
+    /// How long pods wait after failed attempts.
+    pub backoff: Backoff,
 }
 
 impl Default for Options {
     fn default() -> Self {
+        Self::named(DEFAULT)
+    }
+}
+
+impl Options {
+    /// The default plugins for the pods of this schedulerName.
+    pub fn named(name: &str) -> Self {
         Self {
-            scheduler_name: DEFAULT,
-            table: Table::default(),
+            profiles: vec![Profile {
+                name: name.to_owned(),
+                table: Table::default(),
+            }],
+            backoff: Backoff::default(),
         }
+    }
+
+    /// What the file at this path says (`--config`).
+    ///
+    /// # Errors
+    /// A sentence that names the file, and the field that is wrong.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
+        let at = path.display();
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("--config {at}: {error}"))?;
+        let config = Config::read(&text).map_err(|error| format!("--config {at}: {error}"))?;
+        let times = |of: Duration| SignedDuration::try_from(of).unwrap_or(SignedDuration::MAX);
+        Ok(Self {
+            profiles: config.profiles,
+            backoff: Backoff {
+                initial: times(config.initial_backoff),
+                max: times(config.max_backoff),
+            },
+        })
     }
 }
 
@@ -103,7 +136,8 @@ enum Errand {
 /// What the loop, the watches and the bindings under way share.
 struct Shell {
     runtime: Runtime,
-    executor: Executor,
+    /// By schedulerName.
+    executors: Vec<(&'static str, Executor)>,
     metrics: Metrics,
     /// Held for a decision or a change of the model: microseconds, and never over a wait.
     cycle: Mutex<Cycle>,
@@ -115,14 +149,16 @@ struct Shell {
 impl Scheduler {
     /// A scheduler that asks `runtime` for the watches it needs; call it before [`Runtime::start`].
     pub fn new(runtime: &Runtime, options: Options) -> Self {
-        let name = options.scheduler_name;
+        // They name event sources, which live as long as the process; there are few.
+        let names = options.profiles.iter();
+        let names = names.map(|profile| -> &'static str { profile.name.clone().leak() });
+        let executors: Vec<(&str, Executor)> =
+            names.map(|name| (name, runtime.executor(name))).collect();
         let shell = Arc::new(Shell {
             runtime: runtime.clone(),
-            executor: runtime.executor(name),
-            metrics: runtime
-                .metrics()
-                .register(|registry| Metrics::register(registry, name)),
-            cycle: Mutex::new(Cycle::new(name, options.table)),
+            executors,
+            metrics: runtime.metrics().register(Metrics::register),
+            cycle: Mutex::new(Cycle::new(options.profiles, options.backoff)),
             changed: Notify::new(),
             moved: Notify::new(),
         });
@@ -222,7 +258,8 @@ impl Shell {
             self.metrics.pending(counts);
             match next {
                 Next::Bind { info, node, work } => {
-                    self.metrics.attempt("scheduled", took);
+                    self.metrics
+                        .attempt(self.profile(&info).0, "scheduled", took);
                     if work.is_empty() {
                         send(errands, Errand::Bind(info, node));
                     } else {
@@ -240,8 +277,9 @@ impl Shell {
                     changed,
                     room,
                 } => {
-                    self.metrics.attempt("unschedulable", took);
-                    self.executor
+                    self.metrics
+                        .attempt(self.profile(&info).0, "unschedulable", took);
+                    self.executor(&info)
                         .note(&bind::failed_scheduling(&info, &message));
                     if changed {
                         send(errands, Errand::Tell(info.clone(), message, nominated));
@@ -277,10 +315,11 @@ impl Shell {
 
     async fn bind(&self, info: &PodInfo, node: &str, work: &Work) {
         let fate = match self.bind_volumes(info, node, work).await {
-            Ok(()) => bind::bind(&self.runtime, &self.executor, info, node).await,
+            Ok(()) => bind::bind(&self.runtime, self.executor(info), info, node).await,
             Err(why) => {
                 let message = format!("running PreBind plugin \"VolumeBinding\": {why}");
-                self.executor.note(&bind::failed_scheduling(info, &message));
+                self.executor(info)
+                    .note(&bind::failed_scheduling(info, &message));
                 Fate::Unbound
             }
         };
@@ -304,7 +343,10 @@ impl Shell {
         if work.is_empty() {
             return Ok(());
         }
-        let outcome = self.executor.execute(&volumes::plan(work, node)).await;
+        let outcome = self
+            .executor(info)
+            .execute(&volumes::plan(work, node))
+            .await;
         if let Some(failure) = outcome.failures.first() {
             return Err(failure.message.clone());
         }
@@ -337,7 +379,7 @@ impl Shell {
 
     async fn make_room(&self, info: &PodInfo, room: &Room) {
         let plan = bind::make_room(info, room, self.runtime.now());
-        let outcome = self.executor.execute(&plan).await;
+        let outcome = self.executor(info).execute(&plan).await;
         // A victim that is gone already is what was wanted.
         let gone =
             |failure: &plan::Failure| failure.is_benign() || failure.cause == Cause::NotFound;
@@ -349,7 +391,7 @@ impl Shell {
 
     async fn tell(&self, info: &PodInfo, message: &str, nominated: Option<&str>) {
         let action = bind::unschedulable(info, message, nominated, self.runtime.now());
-        if let Err(failure) = self.executor.run(&action).await {
+        if let Err(failure) = self.executor(info).run(&action).await {
             tracing::debug!(pod = %failure.on, error = failure.message, "condition not written");
             self.cycle().untold(&info.uid);
         }
@@ -381,6 +423,19 @@ impl Shell {
             self.moved.notify_waiters();
         }
         self.changed.notify_one();
+    }
+
+    /// The name of the pod's profile, and the hands that write in its name.
+    fn profile(&self, info: &PodInfo) -> (&'static str, &Executor) {
+        let name = scheduler_of(&info.pod);
+        let mut all = self.executors.iter();
+        let own = all.find(|(known, _)| *known == name);
+        let (name, executor) = own.unwrap_or(&self.executors[0]);
+        (name, executor)
+    }
+
+    fn executor(&self, info: &PodInfo) -> &Executor {
+        self.profile(info).1
     }
 
     fn cycle(&self) -> MutexGuard<'_, Cycle> {

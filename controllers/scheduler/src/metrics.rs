@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Attempt {
-    profile: String,
+    profile: &'static str,
     result: &'static str,
 }
 
@@ -24,7 +24,6 @@ struct Part {
 
 /// The metrics of a scheduler.
 pub(crate) struct Metrics {
-    profile: String,
     attempts: Family<Attempt, Counter>,
     took: Family<Attempt, Histogram, fn() -> Histogram>,
     pending: Family<Part, Gauge>,
@@ -33,10 +32,9 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the families for the scheduler of this name.
-    pub(crate) fn register(registry: &mut Registry, profile: &str) -> Self {
+    /// Registers the families.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            profile: profile.to_owned(),
             attempts: Family::default(),
             took: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.000_01, 2.0, 20))
@@ -74,12 +72,9 @@ impl Metrics {
         metrics
     }
 
-    /// An attempt that ended with `scheduled`, `unschedulable` or `error` after this long.
-    pub(crate) fn attempt(&self, result: &'static str, took: Duration) {
-        let attempt = Attempt {
-            profile: self.profile.clone(),
-            result,
-        };
+    /// An attempt for a pod of this profile that ended with `scheduled`, `unschedulable` or `error` after this long.
+    pub(crate) fn attempt(&self, profile: &'static str, result: &'static str, took: Duration) {
+        let attempt = Attempt { profile, result };
         self.attempts.get_or_create(&attempt).inc();
         self.took
             .get_or_create(&attempt)

@@ -12,6 +12,7 @@ mod node_name;
 mod node_ports;
 mod node_unschedulable;
 mod resources_fit;
+mod resources_score;
 mod scheduling_gates;
 mod taint_toleration;
 mod topology_spread;
@@ -30,6 +31,7 @@ pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_unschedulable::NodeUnschedulable;
 pub use resources_fit::ResourcesFit;
+pub use resources_score::{Strategy, Weighted};
 pub use scheduling_gates::is_gated;
 pub use taint_toleration::TaintToleration;
 pub use topology_spread::TopologySpread;
@@ -40,6 +42,7 @@ pub use volume_zone::VolumeZone;
 
 use crate::plugin::{Filter, Score};
 use crate::preempt::Candidates;
+use std::fmt;
 
 /// The plugins of a scheduler.
 pub struct Table {
@@ -51,6 +54,34 @@ pub struct Table {
     pub preempts: bool,
     /// Among how many nodes it is looked for.
     pub candidates: Candidates,
+    /// What part of the nodes is enough to choose from, in percent; none for all of them.
+    pub percentage: Option<u32>,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let filters = self.filters.iter().map(|filter| filter.name());
+        let scores = self
+            .scores
+            .iter()
+            .map(|(score, weight)| (score.name(), weight));
+        f.debug_struct("Table")
+            .field("filters", &filters.collect::<Vec<_>>())
+            .field("scores", &scores.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Table {
+    /// How many nodes that will do are enough, of so many (`numFeasibleNodesToFind`). Upstream takes a part if it is not
+    /// told; here all are looked at unless told otherwise.
+    pub(crate) fn enough(&self, nodes: usize) -> usize {
+        const LEAST: usize = 100;
+        let part = self
+            .percentage
+            .map(|percent| nodes * percent as usize / 100);
+        part.map_or(nodes, |part| part.max(LEAST).min(nodes))
+    }
 }
 
 /// Upstream's default profile, as far as it is here.
@@ -61,9 +92,9 @@ impl Default for Table {
                 Box::new(NodeUnschedulable),
                 Box::new(NodeName),
                 Box::new(TaintToleration),
-                Box::new(NodeAffinity),
+                Box::new(NodeAffinity::default()),
                 Box::new(NodePorts),
-                Box::new(ResourcesFit),
+                Box::new(ResourcesFit::default()),
                 Box::new(VolumeRestrictions),
                 Box::new(NodeVolumeLimits),
                 Box::new(VolumeBinding),
@@ -74,15 +105,16 @@ impl Default for Table {
             ],
             scores: vec![
                 (Box::new(TaintToleration), 3),
-                (Box::new(NodeAffinity), 2),
-                (Box::new(ResourcesFit), 1),
+                (Box::new(NodeAffinity::default()), 2),
+                (Box::new(ResourcesFit::default()), 1),
                 (Box::new(TopologySpread::default()), 2),
                 (Box::new(InterPodAffinity::default()), 2),
-                (Box::new(BalancedAllocation), 1),
+                (Box::new(BalancedAllocation::default()), 1),
                 (Box::new(ImageLocality), 1),
             ],
             preempts: true,
             candidates: Candidates::default(),
+            percentage: None,
         }
     }
 }

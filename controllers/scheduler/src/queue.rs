@@ -21,10 +21,24 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// How long a pod waits after its first failed attempt; it doubles with each further one.
-pub const INITIAL_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
-/// The longest that it waits.
-pub const MAX_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
+/// How long pods wait after failed attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first one; it doubles with each further one.
+    pub initial: SignedDuration,
+    /// The longest.
+    pub max: SignedDuration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            initial: SignedDuration::from_secs(1),
+            max: SignedDuration::from_secs(10),
+        }
+    }
+}
+
 /// How long a pod waits for a change before it is tried again without one.
 pub const FLUSH: SignedDuration = SignedDuration::from_mins(5);
 
@@ -44,6 +58,7 @@ pub struct Queue {
     last: [u64; Events::KINDS],
     /// Breaks ties of equal times by the order of arrival.
     arrivals: u64,
+    times: Backoff,
 }
 
 /// What the active queue is ordered by (upstream: PrioritySort).
@@ -100,6 +115,14 @@ pub struct Counts {
 }
 
 impl Queue {
+    /// An empty one, where pods wait so long.
+    pub fn new(times: Backoff) -> Self {
+        Self {
+            times,
+            ..Self::default()
+        }
+    }
+
     /// A pod that has to be given a node, new or changed. One in flight stays there and is seen as it is now when
     /// it comes back.
     pub fn put(&mut self, info: Arc<PodInfo>, now: Timestamp) {
@@ -181,7 +204,10 @@ impl Queue {
     /// A pod in flight with which something went wrong that no change will mend; it is tried again after a while.
     pub fn fail(&mut self, uid: &str, now: Timestamp) {
         if self.land(uid, now).is_some() {
-            let until = self.pods.get(uid).map_or(now, Entry::ready_at);
+            let until = self
+                .pods
+                .get(uid)
+                .map_or(now, |entry| entry.ready_at(self.times));
             self.enter(
                 uid,
                 Place::Backoff {
@@ -295,7 +321,7 @@ impl Queue {
         let Some(entry) = self.pods.get(uid) else {
             return;
         };
-        let until = entry.ready_at();
+        let until = entry.ready_at(self.times);
         let place = if entry.attempts == 0 || until <= now {
             Place::Active
         } else {
@@ -400,10 +426,10 @@ impl Entry {
     }
 
     /// When its back-off ends.
-    fn ready_at(&self) -> Timestamp {
+    fn ready_at(&self, times: Backoff) -> Timestamp {
         let doublings = self.attempts.saturating_sub(1).min(8);
-        let delay = INITIAL_BACKOFF * (1 << doublings);
-        later(self.last_failure, delay.min(MAX_BACKOFF))
+        let delay = times.initial * (1 << doublings);
+        later(self.last_failure, delay.min(times.max))
     }
 }
 

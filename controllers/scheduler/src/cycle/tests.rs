@@ -5,7 +5,13 @@ use crate::kit::{Random, at, merge, node, pod, requests};
 use serde_json::{Value, json};
 
 fn cycle() -> Cycle {
-    Cycle::new("default-scheduler", Table::default())
+    Cycle::new(
+        vec![Profile {
+            name: "default-scheduler".to_owned(),
+            table: Table::default(),
+        }],
+        Backoff::default(),
+    )
 }
 
 /// A pod that wants so many cores.

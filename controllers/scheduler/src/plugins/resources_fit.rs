@@ -1,14 +1,44 @@
 //! NodeResourcesFit: is there enough left, and where is the most.
 //!
-//! Upstream: `framework/plugins/noderesources/{fit,least_allocated}.go`, strategy `LeastAllocated` over CPU and memory.
+//! Upstream: `framework/plugins/noderesources/fit.go`.
 
 use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Score, Scorer, Verdict};
+use crate::plugins::resources_score::{Strategy, Weighted, usual};
 use crate::snapshot::{PodInfo, Snapshot};
 use objects::Resources;
 use std::borrow::Cow;
 
-/// Rejects nodes with too little left of a resource; prefers those with the most CPU and memory left.
-pub struct ResourcesFit;
+/// Rejects nodes with too little left of a resource; prefers those with the most CPU and memory left, if not told
+/// otherwise.
+pub struct ResourcesFit {
+    /// Special resources that the filter does not look at.
+    pub ignored: Vec<String>,
+    /// The same, by what stands before the slash.
+    pub ignored_groups: Vec<String>,
+    /// Which nodes are better.
+    pub strategy: Strategy,
+    /// By which resources.
+    pub resources: Vec<Weighted>,
+}
+
+impl Default for ResourcesFit {
+    fn default() -> Self {
+        Self {
+            ignored: Vec::new(),
+            ignored_groups: Vec::new(),
+            strategy: Strategy::default(),
+            resources: usual(),
+        }
+    }
+}
+
+impl ResourcesFit {
+    fn ignores(&self, name: &str) -> bool {
+        let group = name.split_once('/').map(|(group, _)| group);
+        self.ignored.iter().any(|ignored| ignored == name)
+            || group.is_some_and(|group| self.ignored_groups.iter().any(|other| other == group))
+    }
+}
 
 const NAME: &str = "NodeResourcesFit";
 /// Extended resources that have a reason of their own; those beyond share the last one.
@@ -34,7 +64,7 @@ impl Filter for ResourcesFit {
         let extended: Vec<(&str, i64)> = wanted
             .extended
             .iter()
-            .filter(|(_, amount)| **amount > 0)
+            .filter(|(name, amount)| **amount > 0 && !self.ignores(name))
             .map(|(name, amount)| (&**name, *amount))
             .collect();
         reasons.extend(
@@ -87,21 +117,32 @@ impl Score for ResourcesFit {
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
-        let wanted = pod.nonzero;
+        // By far the most common one goes without looking for names.
+        if self.strategy == Strategy::LeastAllocated && self.resources == usual() {
+            return Some(least_allocated(pod));
+        }
         Some(Scorer {
             normalise: Normalise::AsIs,
-            score: Box::new(move |node, _| {
-                let cpu = left(
-                    node.nonzero.milli_cpu + wanted.milli_cpu,
-                    node.allocatable.milli_cpu,
-                );
-                let memory = left(node.nonzero.memory + wanted.memory, node.allocatable.memory);
-                match (cpu, memory) {
-                    (Some(cpu), Some(memory)) => i64::midpoint(cpu, memory),
-                    (one, other) => one.or(other).unwrap_or(0),
-                }
-            }),
+            score: Box::new(|node, _| self.strategy.of(pod, node, &self.resources)),
         })
+    }
+}
+
+fn least_allocated(pod: &PodInfo) -> Scorer<'_> {
+    let wanted = pod.nonzero;
+    Scorer {
+        normalise: Normalise::AsIs,
+        score: Box::new(move |node, _| {
+            let cpu = left(
+                node.nonzero.milli_cpu + wanted.milli_cpu,
+                node.allocatable.milli_cpu,
+            );
+            let memory = left(node.nonzero.memory + wanted.memory, node.allocatable.memory);
+            match (cpu, memory) {
+                (Some(cpu), Some(memory)) => i64::midpoint(cpu, memory),
+                (one, other) => one.or(other).unwrap_or(0),
+            }
+        }),
     }
 }
 

@@ -1,0 +1,165 @@
+//! `--config`: KubeSchedulerConfiguration v1, read as upstream reads it.
+//!
+//! Upstream: `kube-scheduler/config/v1/{types,types_pluginargs}.go`, `pkg/scheduler/framework/runtime/framework.go`
+//! (`expandMultiPointPlugins`), `pkg/scheduler/apis/config/validation`. What is wrong is said with the field that it is in.
+//! How to reach the API server, who leads and where metrics are served the flags say: these parts of a file are read and
+//! not looked at. `parallelism` means nothing here. Extenders are refused: there are none yet.
+
+mod args;
+mod plugins;
+
+use crate::plugins::Table;
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// What the file says.
+#[derive(Debug)]
+pub struct Config {
+    /// One for each schedulerName.
+    pub profiles: Vec<Profile>,
+    /// How long a pod waits after its first failed attempt.
+    pub initial_backoff: Duration,
+    /// The longest that it waits.
+    pub max_backoff: Duration,
+}
+
+/// The pods of one schedulerName, and what is done about them.
+#[derive(Debug)]
+pub struct Profile {
+    /// `spec.schedulerName` of its pods.
+    pub name: String,
+    /// Its plugins.
+    pub table: Table,
+}
+
+const VERSION: &str = "kubescheduler.config.k8s.io/v1";
+const KIND: &str = "KubeSchedulerConfiguration";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    api_version: String,
+    kind: String,
+    percentage_of_nodes_to_score: Option<i64>,
+    pod_initial_backoff_seconds: Option<i64>,
+    pod_max_backoff_seconds: Option<i64>,
+    #[serde(default)]
+    profiles: Vec<Value>,
+    #[serde(default)]
+    extenders: Vec<Value>,
+    // Flags stand for these, or they mean nothing here.
+    #[serde(rename = "parallelism")]
+    _parallelism: Option<i64>,
+    #[serde(rename = "leaderElection")]
+    _leader_election: Option<Value>,
+    #[serde(rename = "clientConnection")]
+    _client_connection: Option<Value>,
+    #[serde(rename = "delayCacheUntilActive")]
+    _delay: Option<bool>,
+    #[serde(rename = "enableProfiling")]
+    _profiling: Option<bool>,
+    #[serde(rename = "enableContentionProfiling")]
+    _contention: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Given {
+    scheduler_name: Option<String>,
+    percentage_of_nodes_to_score: Option<i64>,
+    plugins: Option<Value>,
+    #[serde(default)]
+    plugin_config: Vec<Value>,
+}
+
+impl Config {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// A sentence that names the field with something in it that cannot be.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let value: Value =
+            serde_saphyr::from_str(text).map_err(|error| format!("not YAML or JSON: {error}"))?;
+        let file: File = part(value, "")?;
+        if (&*file.api_version, &*file.kind) != (VERSION, KIND) {
+            let (version, kind) = (&file.api_version, &file.kind);
+            return Err(format!(
+                "apiVersion, kind: {version:?}, {kind:?} is not {VERSION:?}, {KIND:?}"
+            ));
+        }
+        if !file.extenders.is_empty() {
+            return Err("extenders: are not there yet".to_owned());
+        }
+        let seconds = |given: Option<i64>, default: i64, field: &str| {
+            let seconds = given.unwrap_or(default);
+            u64::try_from(seconds)
+                .ok()
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs)
+                .ok_or_else(|| format!("{field}: {seconds} is not greater than 0"))
+        };
+        let initial = file.pod_initial_backoff_seconds;
+        let initial_backoff = seconds(initial, 1, "podInitialBackoffSeconds")?;
+        let max_backoff = seconds(file.pod_max_backoff_seconds, 10, "podMaxBackoffSeconds")?;
+        if max_backoff < initial_backoff {
+            return Err("podMaxBackoffSeconds: is less than podInitialBackoffSeconds".to_owned());
+        }
+        let global = percentage(file.percentage_of_nodes_to_score, "")?;
+        let given = match file.profiles.len() {
+            0 => vec![serde_json::json!({})],
+            _ => file.profiles,
+        };
+        let mut profiles: Vec<Profile> = Vec::new();
+        for (index, given) in given.into_iter().enumerate() {
+            let at = format!("profiles[{index}]");
+            let profile = profile(given, &at, global)?;
+            if profiles.iter().any(|other| other.name == profile.name) {
+                let name = &profile.name;
+                return Err(format!("{at}.schedulerName: {name:?} is there twice"));
+            }
+            profiles.push(profile);
+        }
+        Ok(Self {
+            profiles,
+            initial_backoff,
+            max_backoff,
+        })
+    }
+}
+
+fn profile(given: Value, at: &str, global: Option<u32>) -> Result<Profile, String> {
+    let given: Given = part(given, at)?;
+    let name = given
+        .scheduler_name
+        .unwrap_or_else(|| crate::DEFAULT.to_owned());
+    if name.is_empty() {
+        return Err(format!("{at}.schedulerName: is empty"));
+    }
+    let args = args::Args::read(given.plugin_config, &format!("{at}.pluginConfig"))?;
+    let points = plugins::Points::read(given.plugins, &format!("{at}.plugins"))?;
+    let mut table = points.table(&args, &format!("{at}.plugins"))?;
+    let own = percentage(given.percentage_of_nodes_to_score, &format!("{at}."))?;
+    table.percentage = own.or(global);
+    Ok(Profile { name, table })
+}
+
+/// None and 0 leave it to the scheduler.
+fn percentage(given: Option<i64>, at: &str) -> Result<Option<u32>, String> {
+    match given {
+        None | Some(0) => Ok(None),
+        Some(percent @ 1..=100) => Ok(u32::try_from(percent).ok()),
+        Some(other) => Err(format!(
+            "{at}percentageOfNodesToScore: {other} is not in 0 to 100"
+        )),
+    }
+}
+
+/// A part of the file as what it should be, or what is wrong with it and where.
+fn part<T: for<'de> Deserialize<'de>>(value: Value, at: &str) -> Result<T, String> {
+    let dot = if at.is_empty() { "" } else { ": " };
+    serde_json::from_value(value).map_err(|error| format!("{at}{dot}{error}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+
+const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+
+fn read(text: &str) -> Result<Config, String> {
+    Config::read(&format!("{HEAD}{text}"))
+}
+
+/// What filters, and what scores with which weight, of the first profile.
+fn on(text: &str) -> (Vec<&'static str>, Vec<(&'static str, i64)>) {
+    let config = read(text).unwrap();
+    let table = &config.profiles[0].table;
+    let filters = table.filters.iter().map(|filter| filter.name());
+    let scores = table
+        .scores
+        .iter()
+        .map(|(score, weight)| (score.name(), *weight));
+    (filters.collect(), scores.collect())
+}
+
+fn in_profile(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("  {line}\n"));
+    format!(
+        "profiles:\n- schedulerName: mine\n{}",
+        lines.collect::<String>()
+    )
+}
+
+#[test]
+fn without_more_it_is_the_default_one() {
+    let (config, default) = (read("").unwrap(), Table::default());
+    assert_eq!(config.profiles.len(), 1);
+    assert_eq!(config.profiles[0].name, "default-scheduler");
+    let (filters, scores) = on("");
+    let names: Vec<_> = default.filters.iter().map(|filter| filter.name()).collect();
+    let weights: Vec<_> = default
+        .scores
+        .iter()
+        .map(|(score, weight)| (score.name(), *weight))
+        .collect();
+    assert_eq!((filters, scores), (names, weights));
+    assert!(config.profiles[0].table.preempts);
+    assert_eq!(
+        (
+            config.initial_backoff.as_secs(),
+            config.max_backoff.as_secs()
+        ),
+        (1, 10)
+    );
+}
+
+#[test]
+fn plugins_are_switched_on_and_off_at_points_and_at_all() {
+    let all = "plugins: { multiPoint: { disabled: [{ name: ImageLocality }, { name: DefaultPreemption }, { name: NodePorts }] } }";
+    let (filters, scores) = on(&in_profile(all));
+    assert!(
+        !filters.contains(&"NodePorts") && !scores.iter().any(|(name, _)| *name == "ImageLocality")
+    );
+    assert!(!read(&in_profile(all)).unwrap().profiles[0].table.preempts);
+
+    let only = "plugins: { score: { disabled: [{ name: '*' }], enabled: [{ name: NodeResourcesFit, weight: 5 }, { name: ImageLocality }] } }";
+    let (filters, scores) = on(&in_profile(only));
+    assert_eq!(filters.len(), Table::default().filters.len());
+    assert_eq!(scores, [("NodeResourcesFit", 5), ("ImageLocality", 1)]);
+
+    let heavier = "plugins: { multiPoint: { enabled: [{ name: TaintToleration, weight: 7 }] } }";
+    assert_eq!(on(&in_profile(heavier)).1[0], ("TaintToleration", 7));
+
+    let few = "plugins: { multiPoint: { disabled: [{ name: '*' }], enabled: [{ name: PrioritySort }, { name: DefaultBinder },
+        { name: SchedulingGates }, { name: NodeAffinity, weight: 3 }, { name: NodeName }] } }";
+    assert_eq!(
+        on(&in_profile(few)),
+        (vec!["NodeAffinity", "NodeName"], vec![("NodeAffinity", 3)])
+    );
+
+    let first = "plugins: { filter: { enabled: [{ name: NodeResourcesFit }] } }";
+    assert_eq!(
+        on(&in_profile(first)).0[..2],
+        ["NodeResourcesFit", "NodeUnschedulable"]
+    );
+}
+
+#[test]
+fn profiles_have_names_and_their_own_share_of_nodes() {
+    let text = "percentageOfNodesToScore: 30\npodInitialBackoffSeconds: 2\npodMaxBackoffSeconds: 20\nparallelism: 4\n\
+                leaderElection: { leaderElect: false }\nclientConnection: { qps: 5000 }\n\
+                profiles: [{ schedulerName: a }, { schedulerName: b, percentageOfNodesToScore: 50 }]";
+    let config = read(text).unwrap();
+    let shares: Vec<_> = config
+        .profiles
+        .iter()
+        .map(|it| (&*it.name, it.table.percentage))
+        .collect();
+    assert_eq!(shares, [("a", Some(30)), ("b", Some(50))]);
+    assert_eq!(
+        (
+            config.initial_backoff.as_secs(),
+            config.max_backoff.as_secs()
+        ),
+        (2, 20)
+    );
+}
+
+#[test]
+fn arguments_are_taken() {
+    let text = "pluginConfig:
+- name: DefaultPreemption
+  args: { apiVersion: kubescheduler.config.k8s.io/v1, kind: DefaultPreemptionArgs, minCandidateNodesPercentage: 5, minCandidateNodesAbsolute: 7 }
+- name: InterPodAffinity
+  args: { hardPodAffinityWeight: 3 }
+- name: NodeResourcesFit
+  args: { ignoredResources: [x.io/a], scoringStrategy: { type: MostAllocated, resources: [{ name: x.io/b, weight: 3 }] } }
+- name: PodTopologySpread
+  args: { defaultingType: List, defaultConstraints: [{ maxSkew: 1, topologyKey: rack, whenUnsatisfiable: ScheduleAnyway }] }";
+    let config = read(&in_profile(text)).unwrap();
+    let candidates = config.profiles[0].table.candidates;
+    assert_eq!((candidates.percentage, candidates.absolute), (5, 7));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_field() {
+    let profile = |text: &str| in_profile(text);
+    let argued = |name: &str, args: &str| {
+        profile(&format!("pluginConfig: [{{ name: {name}, args: {args} }}]"))
+    };
+    for (text, expected) in [
+        ("nothing: 1".to_owned(), "unknown field `nothing`"),
+        (
+            "podMaxBackoffSeconds: 0".to_owned(),
+            "podMaxBackoffSeconds: 0 is not greater than 0",
+        ),
+        (
+            "percentageOfNodesToScore: 101".to_owned(),
+            "percentageOfNodesToScore: 101 is not in 0 to 100",
+        ),
+        ("extenders: [{ urlPrefix: x }]".to_owned(), "extenders: "),
+        (
+            "profiles: [{}, {}]".to_owned(),
+            "profiles[1].schedulerName: \"default-scheduler\" is there twice",
+        ),
+        (profile("plugin: {}"), "profiles[0]: unknown field `plugin`"),
+        (
+            profile("plugins: { filters: {} }"),
+            "profiles[0].plugins: unknown field `filters`",
+        ),
+        (
+            profile("plugins: { filter: { enabled: [{ name: Mine }] } }"),
+            "profiles[0].plugins.filter.enabled[0].name: \"Mine\" is no plugin",
+        ),
+        (
+            profile("plugins: { score: { disabled: [{ name: Mine }] } }"),
+            "profiles[0].plugins.score.disabled[0].name: \"Mine\" is no plugin",
+        ),
+        (
+            profile("plugins: { multiPoint: { enabled: [{ name: DynamicResources }] } }"),
+            "enabled[0].name: \"DynamicResources\" is not there yet",
+        ),
+        (
+            profile("plugins: { bind: { disabled: [{ name: '*' }] } }"),
+            "profiles[0].plugins.bind: \"DefaultBinder\" cannot",
+        ),
+        (
+            argued("Mine", "{}"),
+            "profiles[0].pluginConfig[0].name: \"Mine\" is no plugin with arguments",
+        ),
+        (
+            argued("InterPodAffinity", "{ weight: 1 }"),
+            "profiles[0].pluginConfig[0].args: unknown field `weight`",
+        ),
+        (
+            argued("InterPodAffinity", "{ hardPodAffinityWeight: 101 }"),
+            "args.hardPodAffinityWeight: 101 is not in 0 to 100",
+        ),
+        (
+            argued("InterPodAffinity", "{ kind: NodeAffinityArgs }"),
+            "args.kind: is not \"InterPodAffinityArgs\"",
+        ),
+        (
+            argued("NodeResourcesFit", "{ scoringStrategy: { type: Most } }"),
+            "args.scoringStrategy.type: \"Most\"",
+        ),
+        (
+            argued(
+                "NodeResourcesFit",
+                "{ scoringStrategy: { type: RequestedToCapacityRatio } }",
+            ),
+            "requestedToCapacityRatio.shape: has no point",
+        ),
+        (
+            argued(
+                "PodTopologySpread",
+                "{ defaultConstraints: [{ maxSkew: 1, topologyKey: k, whenUnsatisfiable: DoNotSchedule }] }",
+            ),
+            "args.defaultConstraints: needs",
+        ),
+    ] {
+        let error = read(&text).unwrap_err();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    let error = Config::read("apiVersion: v1\nkind: Pod").unwrap_err();
+    assert!(
+        error.starts_with("apiVersion, kind: \"v1\", \"Pod\" is not"),
+        "{error}"
+    );
+    assert!(
+        Config::read("{")
+            .unwrap_err()
+            .starts_with("not YAML or JSON")
+    );
+}
