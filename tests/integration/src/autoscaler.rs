@@ -2,16 +2,14 @@
 //!
 //! Upstream looks at an autoscaler 15 s after its creation for the first time, so these tests take their time.
 
+use crate::looms::Looms;
 use crate::manifest::{is_complete, is_ready, replica_set, spec};
 use anyhow::{Context, Result, ensure};
 use cluster::{Namespace, Outcome, eventually, with_namespace};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 /// A workload whose pods request 100m each and carry `load` together.
@@ -57,7 +55,7 @@ fn says(hpa: &HorizontalPodAutoscaler, kind: &str, holds: &str, reason: &str) ->
 }
 
 /// Waits for something that may need two looks at the autoscaler.
-async fn patiently(
+pub(crate) async fn patiently(
     ns: &Namespace,
     name: &str,
     what: &str,
@@ -299,51 +297,19 @@ fn two_autoscalers_of_the_same_pods_stand_still() -> Outcome {
 #[test]
 fn a_custom_resource_is_scaled_through_its_scale() -> Outcome {
     with_namespace("hpa-custom", async |ns| {
-        let group = format!("{}.corten.dev", ns.name());
-        let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
-        let crd = serde_json::from_value(json!({
-            "metadata": { "name": format!("looms.{group}") },
-            "spec": {
-                "group": group, "scope": "Namespaced",
-                "names": { "plural": "looms", "singular": "loom", "kind": "Loom" },
-                "versions": [{
-                    "name": "v1", "served": true, "storage": true,
-                    "schema": { "openAPIV3Schema": {
-                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                    }},
-                    "subresources": { "status": {}, "scale": {
-                        "specReplicasPath": ".spec.replicas",
-                        "statusReplicasPath": ".status.replicas",
-                        "labelSelectorPath": ".status.selector",
-                    }},
-                }],
-            },
-        }))?;
-        crds.create(&PostParams::default(), &crd).await?;
-        let outcome = custom(&ns, &group).await;
-        crds.delete(&format!("looms.{group}"), &DeleteParams::default())
-            .await?;
-        outcome
+        let looms = Looms::of(&ns);
+        looms.installed(async || custom(&ns, &looms).await).await
     })
 }
 
-async fn custom(ns: &Namespace, group: &str) -> Result<()> {
-    let kind = GroupVersionKind::gvk(group, "v1", "Loom");
-    let resource = ApiResource::from_gvk_with_plural(&kind, "looms");
-    let looms: Api<DynamicObject> = Api::namespaced_with(ns.client(), ns.name(), &resource);
-    let loom: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": format!("{group}/v1"), "kind": "Loom",
-        "metadata": { "name": "web" }, "spec": { "replicas": 1 },
-    }))?;
+async fn custom(ns: &Namespace, looms: &Looms) -> Result<()> {
+    let loom = json!({ "metadata": { "name": "web" }, "spec": { "replicas": 1 } });
     eventually("the kind is served", async || {
-        Ok(looms.create(&PostParams::default(), &loom).await?)
+        looms.create(loom.clone()).await
     })
     .await?;
-    let status = json!({ "status": { "replicas": 1, "selector": "app=web" } });
-    let params = PatchParams::default();
-    looms
-        .patch_status("web", &params, &Patch::Merge(&status))
-        .await?;
+    let status = json!({ "replicas": 1, "selector": "app=web" });
+    looms.says("web", status).await?;
     let mut pod = loaded("web", 1, "0")["spec"]["template"].clone();
     pod["metadata"]["name"] = "web-1".into();
     pod["metadata"]["annotations"] = json!({ "hollow.corten.dev/cpu": "150m" });
@@ -359,12 +325,12 @@ async fn custom(ns: &Namespace, group: &str) -> Result<()> {
     })
     .await?;
     let target = json!({
-        "scaleTargetRef": { "apiVersion": format!("{group}/v1"), "kind": "Loom", "name": "web" },
+        "scaleTargetRef": { "apiVersion": looms.version, "kind": "Loom", "name": "web" },
     });
     ns.create::<HorizontalPodAutoscaler>(autoscaler("Loom", "web", target))
         .await?;
     let grown = async || {
-        let loom = looms.get("web").await?;
+        let loom = looms.api.get("web").await?;
         ensure!(loom.data["spec"]["replicas"] == 3, "{}", loom.data);
         Ok(())
     };

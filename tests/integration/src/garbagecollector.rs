@@ -1,14 +1,13 @@
 //! The garbage collector.
 
+use crate::looms::Looms;
 use crate::manifest::{deployment, is_complete, pod, uid};
 use anyhow::{Context, Result, ensure};
 use cluster::{Namespace, Outcome, eventually, upstream_fails, with_namespace};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -224,63 +223,42 @@ fn what_lives_in_no_namespace_is_not_deleted_for_an_owner_in_one() -> Outcome {
 #[test]
 fn kinds_that_are_installed_later_are_collected_too() -> Outcome {
     with_namespace("gc-custom", async |ns| {
-        let group = format!("{}.example", ns.name());
-        let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
-        let crd = serde_json::from_value(json!({
-            "metadata": { "name": format!("looms.{group}") },
-            "spec": {
-                "group": group, "scope": "Namespaced", "names": { "kind": "Loom", "plural": "looms" },
-                "versions": [{
-                    "name": "v1", "served": true, "storage": true,
-                    "schema": { "openAPIV3Schema": { "type": "object" } },
-                }],
-            },
-        }))?;
-        crds.create(&PostParams::default(), &crd).await?;
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(&group, "v1", "Loom"));
-        let looms: Api<DynamicObject> = Api::namespaced_with(ns.client(), ns.name(), &resource);
-        let create = async |name: &str, owners: &[Value]| {
-            let mut object = owned(name, owners);
-            object["apiVersion"] = resource.api_version.clone().into();
-            object["kind"] = "Loom".into();
-            let object: DynamicObject = serde_json::from_value(object)?;
-            anyhow::Ok(looms.create(&PostParams::default(), &object).await?)
-        };
-        let a = eventually("the kind is served", async || create("a", &[]).await).await?;
-        let reference = json!({
-            "apiVersion": resource.api_version, "kind": "Loom", "name": "a", "uid": a.uid(),
-            "blockOwnerDeletion": true,
-        });
-        map(&ns, "dependent", std::slice::from_ref(&reference)).await?;
-        let top = map(&ns, "top", &[]).await?;
-        create("b", &[reference, owner(&top)]).await?;
-        // Custom resources take merge patches only: `b` is let go of by `a`.
-        looms.delete("a", &DeleteParams::foreground()).await?;
-        let a_goes = || {
-            eventually("a is gone", async || {
-                let left = looms.get_opt("a").await?;
-                ensure!(left.is_none(), "{left:?}");
-                Ok(())
-            })
-        };
-        // Upstream asks every 30 s what is served.
-        if a_goes().await.is_err() {
-            a_goes().await?;
-        }
-        gone(&ns, "dependent").await?;
-        let left = looms.get("b").await?.owner_references().to_vec();
-        ensure!(left.len() == 1 && left[0].name == "top", "{left:?}");
-        delete(&ns, "top", DeleteParams::background()).await?;
-        eventually("b is gone", async || {
-            let left = looms.get_opt("b").await?;
+        let looms = Looms::of(&ns);
+        looms.installed(async || collected(&ns, &looms).await).await
+    })
+}
+
+async fn collected(ns: &Namespace, looms: &Looms) -> Result<()> {
+    let a = eventually("the kind is served", async || {
+        looms.create(owned("a", &[])).await
+    })
+    .await?;
+    let reference = json!({
+        "apiVersion": looms.version, "kind": "Loom", "name": "a", "uid": a.uid(),
+        "blockOwnerDeletion": true,
+    });
+    map(ns, "dependent", std::slice::from_ref(&reference)).await?;
+    let top = map(ns, "top", &[]).await?;
+    looms.create(owned("b", &[reference, owner(&top)])).await?;
+    // Custom resources take merge patches only: `b` is let go of by `a`.
+    looms.api.delete("a", &DeleteParams::foreground()).await?;
+    let is_gone = async |name: &str| {
+        eventually(&format!("{name} is gone"), async || {
+            let left = looms.api.get_opt(name).await?;
             ensure!(left.is_none(), "{left:?}");
             Ok(())
         })
-        .await?;
-        crds.delete(&format!("looms.{group}"), &DeleteParams::default())
-            .await?;
-        Ok(())
-    })
+        .await
+    };
+    // Upstream asks every 30 s what is served.
+    if is_gone("a").await.is_err() {
+        is_gone("a").await?;
+    }
+    gone(ns, "dependent").await?;
+    let left = looms.api.get("b").await?.owner_references().to_vec();
+    ensure!(left.len() == 1 && left[0].name == "top", "{left:?}");
+    delete(ns, "top", DeleteParams::background()).await?;
+    is_gone("b").await
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod housekeeping;
 mod job;
 mod known;
 mod lifecycle;
+mod looms;
 mod manifest;
 mod metrics;
 mod mirroring;

@@ -1,5 +1,6 @@
 //! The resource quota controller, and the admission of the API server, which goes by what it writes.
 
+use crate::looms::Looms;
 use crate::manifest::{pod, replica_set, spec};
 use anyhow::{Context, Result, bail, ensure};
 use cluster::{Namespace, Outcome, eventually, upstream_fails, with_namespace, within};
@@ -8,10 +9,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, Pod, ResourceQuota, Secret, Service,
 };
 use k8s_openapi::api::resource::v1::ResourceClaim;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{DeleteParams, PostParams};
 use objects::Quantity;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -342,34 +340,17 @@ fn as_pods_come_and_go_a_quota_lets_in_as_many_as_it_says() -> Outcome {
 #[test]
 fn a_kind_that_is_installed_after_its_quota_is_counted() -> Outcome {
     let outcome = with_namespace("quota-custom", async |ns| {
-        let group = format!("{}.example", ns.name());
-        let name = format!("count/looms.{group}");
+        let looms = Looms::of(&ns);
+        let name = format!("count/{}", looms.name());
         ns.create::<ResourceQuota>(quota("all", json!({ &name: "1" }), json!({})))
             .await?;
         let known = |quota: &ResourceQuota| quota.status.as_ref().is_some_and(|s| s.hard.is_some());
         ns.until("all", "is seen", known).await?;
-        let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
-        let crd = serde_json::from_value(json!({
-            "metadata": { "name": format!("looms.{group}") },
-            "spec": {
-                "group": group, "scope": "Namespaced", "names": { "kind": "Loom", "plural": "looms" },
-                "versions": [{
-                    "name": "v1", "served": true, "storage": true,
-                    "schema": { "openAPIV3Schema": { "type": "object" } },
-                }],
-            },
-        }))?;
-        crds.create(&PostParams::default(), &crd).await?;
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(&group, "v1", "Loom"));
-        let looms: Api<DynamicObject> = Api::namespaced_with(ns.client(), ns.name(), &resource);
         let create = async |name: &str| {
-            let object = json!({
-                "apiVersion": resource.api_version, "kind": "Loom", "metadata": { "name": name },
-            });
-            let object: DynamicObject = serde_json::from_value(object)?;
-            anyhow::Ok(looms.create(&PostParams::default(), &object).await?)
+            let loom = json!({ "metadata": { "name": name } });
+            looms.create(loom).await
         };
-        let story = async {
+        let story = async || {
             let patience = Duration::from_mins(1);
             within(patience, "an object of the kind is let in", async || {
                 create("a").await
@@ -381,13 +362,10 @@ fn a_kind_that_is_installed_after_its_quota_is_counted() -> Outcome {
                 refusal.to_string().contains("exceeded quota: all"),
                 "{refusal}"
             );
-            looms.delete("a", &DeleteParams::default()).await?;
+            looms.api.delete("a", &DeleteParams::default()).await?;
             uses(&ns, "all", &[(&name, "0")]).await
         };
-        let outcome = story.await;
-        crds.delete(&format!("looms.{group}"), &DeleteParams::default())
-            .await?;
-        outcome
+        looms.installed(story).await
     });
     upstream_fails("its late count", "is let in", outcome)
 }

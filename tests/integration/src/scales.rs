@@ -1,6 +1,8 @@
 //! Scales and metrics that make no sense: custom resources whose `scale` answers nonsense, pods that use more than
 //! there is in the world.
 
+use crate::autoscaler::patiently;
+use crate::looms::Looms;
 use crate::manifest::{is_ready, pod, replica_set, spec};
 use anyhow::{Context, Result, ensure};
 use cluster::{Namespace, Outcome, eventually, summary, upstream_fails, with_namespace};
@@ -8,24 +10,8 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use serde_json::{Value, json};
-
-/// Upstream looks at an autoscaler 15 s after its creation for the first time.
-async fn patiently(
-    ns: &Namespace,
-    name: &str,
-    what: &str,
-    is: impl Fn(&HorizontalPodAutoscaler) -> bool,
-) -> Result<HorizontalPodAutoscaler> {
-    match ns.until(name, what, &is).await {
-        Ok(hpa) => Ok(hpa),
-        Err(_) => ns.until(name, what, &is).await,
-    }
-}
 
 fn autoscaler(version: &str, kind: &str, name: &str) -> Value {
     json!({
@@ -57,38 +43,12 @@ fn told(hpa: &HorizontalPodAutoscaler) -> String {
 #[test]
 fn a_scale_that_makes_no_sense_is_told_and_nothing_is_scaled() -> Outcome {
     with_namespace("bad-scale", async |ns| {
-        let group = format!("{}.corten.dev", ns.name());
-        let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
-        let crd = serde_json::from_value(json!({
-            "metadata": { "name": format!("looms.{group}") },
-            "spec": {
-                "group": group, "scope": "Namespaced",
-                "names": { "plural": "looms", "singular": "loom", "kind": "Loom" },
-                "versions": [{
-                    "name": "v1", "served": true, "storage": true,
-                    "schema": { "openAPIV3Schema": {
-                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                    }},
-                    "subresources": { "status": {}, "scale": {
-                        "specReplicasPath": ".spec.replicas",
-                        "statusReplicasPath": ".status.replicas",
-                        "labelSelectorPath": ".status.selector",
-                    }},
-                }],
-            },
-        }))?;
-        crds.create(&PostParams::default(), &crd).await?;
-        let outcome = looms(&ns, &group).await;
-        crds.delete(&format!("looms.{group}"), &DeleteParams::default())
-            .await?;
-        outcome
+        let looms = Looms::of(&ns);
+        looms.installed(async || scales_of(&ns, &looms).await).await
     })
 }
 
-async fn looms(ns: &Namespace, group: &str) -> Result<()> {
-    let kind = GroupVersionKind::gvk(group, "v1", "Loom");
-    let resource = ApiResource::from_gvk_with_plural(&kind, "looms");
-    let looms: Api<DynamicObject> = Api::namespaced_with(ns.client(), ns.name(), &resource);
+async fn scales_of(ns: &Namespace, looms: &Looms) -> Result<()> {
     // Its spec, its status, and what is said of it.
     let cases = [
         (
@@ -110,20 +70,15 @@ async fn looms(ns: &Namespace, group: &str) -> Result<()> {
             "FailedGetScale",
         ),
     ];
-    let version = format!("{group}/v1");
+    let version = &looms.version;
     for (name, spec, status, _) in &cases {
-        let loom: DynamicObject = serde_json::from_value(json!({
-            "apiVersion": version, "kind": "Loom", "metadata": { "name": name }, "spec": spec,
-        }))?;
+        let loom = json!({ "metadata": { "name": name }, "spec": spec });
         let made = eventually("the kind is served", async || {
-            Ok(looms.create(&PostParams::default(), &loom).await?)
+            looms.create(loom.clone()).await
         })
         .await?;
-        let (params, status) = (PatchParams::default(), json!({ "status": status }));
-        looms
-            .patch_status(name, &params, &Patch::Merge(&status))
-            .await?;
-        ns.create::<HorizontalPodAutoscaler>(autoscaler(&version, "Loom", name))
+        looms.says(name, status.clone()).await?;
+        ns.create::<HorizontalPodAutoscaler>(autoscaler(version, "Loom", name))
             .await?;
 
         let mut member = pod(name, name);
@@ -140,7 +95,7 @@ async fn looms(ns: &Namespace, group: &str) -> Result<()> {
         let hpa = patiently(ns, name, &format!("says {reason}"), is).await?;
         println!("{name}: {}", told(&hpa));
         ensure!(hpa.status.context("status")?.desired_replicas == 0);
-        let loom = looms.get(name).await?;
+        let loom = looms.api.get(name).await?;
         ensure!(
             loom.data["spec"] == *spec,
             "{name} was scaled: {}",

@@ -1,6 +1,6 @@
 //! The kinds that scenarios are made of, by name.
 
-use json::merge;
+use json_patch::merge;
 use k8s_openapi::api::apps::v1::{
     ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
 };
@@ -21,31 +21,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sim::{Sim, State, Stored};
 
-mod json {
-    use serde_json::Value;
-
-    /// RFC 7386.
-    pub(super) fn merge(into: &mut Value, patch: &Value) {
-        let Value::Object(patch) = patch else {
-            *into = patch.clone();
-            return;
-        };
-        if !into.is_object() {
-            *into = serde_json::json!({});
-        }
-        let Some(into) = into.as_object_mut() else {
-            return;
-        };
-        for (key, value) in patch {
-            if value.is_null() {
-                into.remove(key);
-            } else {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-    }
-}
-
 /// Reads a type from JSON that stands in a scenario.
 pub fn typed<K: DeserializeOwned>(value: Value) -> K {
     serde_json::from_value(value).expect("scenarios are written as their types are")
@@ -57,21 +32,18 @@ pub fn raw<K: Serialize>(object: &K) -> Value {
 }
 
 fn merge_one<K: Stored>(sim: &Sim, name: &str, patch: &Value) {
-    let namespace = home(sim, name);
-    if sim.get::<K>(namespace, name).is_none() {
+    if sim.get::<K>(HOME, name).is_none() {
         return;
     }
-    sim.update_with::<K>(namespace, name, |object| {
+    sim.update_with::<K>(HOME, name, |object| {
         let mut value = raw(object);
         merge(&mut value, patch);
         *object = typed(value);
     });
 }
 
-/// Scenarios play in the namespace `default`.
-fn home(_: &Sim, _: &str) -> &'static str {
-    "default"
-}
+/// Scenarios play in this namespace.
+const HOME: &str = "default";
 
 macro_rules! by_kind {
     ($($kind:literal => $type:ty, $namespace:literal);* $(;)?) => {
@@ -96,7 +68,7 @@ macro_rules! by_kind {
 
         /// Deletes an object of the cluster, or of the namespace given as `namespace/name` (`default` without).
         pub fn delete(sim: &Sim, kind: &str, name: &str) {
-            let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
+            let (namespace, name) = name.split_once('/').unwrap_or((HOME, name));
             match kind {
                 $($kind => sim.delete::<$type>(namespace, name),)*
                 other => unreachable!("unknown kind {other}"),

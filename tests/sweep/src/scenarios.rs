@@ -18,7 +18,7 @@ mod services;
 mod statefulsets;
 mod volumes;
 
-use crate::scenario::Scenario;
+use crate::scenario::{ALL_AROUND, Bounds, Part, Scenario, Step};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use sim::{Sim, State};
@@ -60,6 +60,39 @@ fn pod(name: &str, app: &str) -> Value {
     pod["metadata"]["name"] = name.into();
     pod["metadata"]["namespace"] = "default".into();
     pod
+}
+
+/// The ReplicaSet `web`, of the app of this name.
+fn replica_set(replicas: u32) -> Value {
+    json!({
+        "kind": "ReplicaSet",
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": "web" } },
+            "template": template("web", "v1"),
+        },
+    })
+}
+
+/// A story that begins with `begin`, and a bystander. Nothing bounds what happens on its way or how it ends.
+fn story(
+    name: &'static str,
+    parts: &'static [Part],
+    begin: Vec<Value>,
+    steps: Vec<Step>,
+) -> Scenario {
+    let mut all = vec![bystander()];
+    all.extend(begin);
+    Scenario {
+        name,
+        parts,
+        around: ALL_AROUND,
+        begin: all,
+        steps,
+        bounds: Bounds::default(),
+        end: |_| true,
+    }
 }
 
 /// A pod that is nobody's business.

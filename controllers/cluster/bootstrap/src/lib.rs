@@ -107,8 +107,6 @@ impl Controller for TokenCleaner {
         is_token(secret)
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     async fn observe(&self, _: &Caches, secret: Arc<Secret>, moment: Moment) -> CleanerWorld {
         CleanerWorld {
             secret,

@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use objects::meta;
 use request::Request;
-use runtime::{Backoff, Caches, Controller, Moment, ReadError, Reads, Watches};
+use runtime::{Backoff, Caches, Controller, Moment, ReadError, Reads};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -187,8 +187,6 @@ impl Controller for CsrApprover {
         plan::waits_for_approval(csr)
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     async fn observe(
         &self,
         _: &Caches,
@@ -230,8 +228,6 @@ impl Controller for CsrSigner {
         plan::waits_for_certificate(csr)
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     async fn observe(
         &self,
         _: &Caches,
@@ -265,8 +261,6 @@ impl Controller for CsrCleaner {
 
     type Object = CertificateSigningRequest;
     type World = CleanerWorld;
-
-    fn watch(_: &Watches<'_>) {}
 
     async fn observe(
         &self,

@@ -88,8 +88,6 @@ impl Controller for NodeIpamController {
         is_wanting(node)
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     fn listen(&self, watches: &Watches<'_>) {
         let (ranges, metrics) = (self.ranges.clone(), watches.metrics());
         metrics.record(&metrics::measure(&lock(&ranges).usage()));

@@ -188,81 +188,42 @@ fn a_node_is_out_of_service_if_it_is_tainted_and_not_ready() {
 
 #[test]
 fn of_pods_that_have_ended_the_evicted_and_the_oldest_go() {
-    let ended = |name: &str, phase: &str, hours: i64, reason: Value| {
-        let created = NOW + SignedDuration::from_hours(hours);
-        json!({
+    // `NAME STATE HOUR`: what it is, and when it was made.
+    let made = |text: &str| {
+        let [name, state, hour] = text.split(' ').collect::<Vec<_>>()[..] else {
+            unreachable!("{text}")
+        };
+        let created = NOW + SignedDuration::from_hours(hour.parse().unwrap());
+        let (phase, reason) = match state {
+            "Evicted" => ("Failed", Some(state)),
+            "going" => ("Failed", None),
+            _ => (state, None),
+        };
+        let mut pod = json!({
             "metadata": { "name": name, "creationTimestamp": created.to_string() },
             "status": { "phase": phase, "reason": reason },
-        })
-    };
-    let plain = |name: &str, phase: &str, hours: i64| ended(name, phase, hours, Value::Null);
-    let evicted = |name: &str, hours: i64| ended(name, "Failed", hours, json!("Evicted"));
-    let going = |name: &str, hours: i64| {
-        let mut pod = plain(name, "Failed", hours);
-        pod["metadata"]["deletionTimestamp"] = NOW.to_string().into();
-        pod
+        });
+        if state == "going" {
+            pod["metadata"]["deletionTimestamp"] = NOW.to_string().into();
+        }
+        typed(pod)
     };
     for (pods, threshold, wanted) in [
-        (
-            vec![
-                plain("a", "Failed", 1),
-                plain("b", "Succeeded", 2),
-                plain("c", "Failed", 3),
-            ],
-            1,
-            "a b",
-        ),
-        (
-            vec![
-                plain("c", "Failed", 3),
-                plain("b", "Succeeded", 2),
-                plain("a", "Failed", 1),
-            ],
-            2,
-            "a",
-        ),
-        (
-            vec![plain("a", "Failed", 1), plain("b", "Succeeded", 2)],
-            0,
-            "",
-        ),
-        (
-            vec![plain("a", "Failed", 1), plain("b", "Succeeded", 2)],
-            5,
-            "",
-        ),
-        (
-            vec![
-                plain("a", "Running", 1),
-                plain("b", "Succeeded", 2),
-                plain("c", "Failed", 3),
-            ],
-            1,
-            "b",
-        ),
-        (
-            vec![
-                plain("a", "Failed", 1),
-                plain("b", "Succeeded", 2),
-                evicted("c", 3),
-            ],
-            1,
-            "c a",
-        ),
-        (
-            vec![plain("b", "Failed", 1), plain("a", "Failed", 1)],
-            1,
-            "a",
-        ),
-        (vec![going("a", 1), plain("b", "Failed", 2)], 1, ""),
+        ("a Failed 1, b Succeeded 2, c Failed 3", 1, "a b"),
+        ("c Failed 3, b Succeeded 2, a Failed 1", 2, "a"),
+        ("a Failed 1, b Succeeded 2", 0, ""),
+        ("a Failed 1, b Succeeded 2", 5, ""),
+        ("a Running 1, b Succeeded 2, c Failed 3", 1, "b"),
+        ("a Failed 1, b Succeeded 2, c Evicted 3", 1, "c a"),
+        ("b Failed 1, a Failed 1", 1, "a"),
+        ("a going 1, b Failed 2", 1, ""),
     ] {
-        let pods: Vec<_> = pods.into_iter().map(typed).collect();
-        let names = surplus(pods, threshold);
+        let names = surplus(pods.split(", ").map(made).collect(), threshold);
         let names: Vec<_> = names
             .iter()
             .map(|p| p.metadata.name.clone().unwrap())
             .collect();
-        assert_eq!(names.join(" "), wanted);
+        assert_eq!(names.join(" "), wanted, "{pods}");
     }
 }
 

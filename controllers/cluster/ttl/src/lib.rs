@@ -47,8 +47,6 @@ impl Controller for TtlController {
         plan::written(node).is_none()
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     fn listen(&self, watches: &Watches<'_>) {
         let step = self.step.clone();
         watches.on::<Node>(move |change, queue, caches| {

@@ -44,7 +44,9 @@ pub trait Controller: Send + Sync + Sized + 'static {
 
     /// Declares which changes of which kinds wake which objects. Changes of [`Self::Object`] itself wake
     /// it without a word here. Called once, before any cache is filled.
-    fn watch(watches: &Watches<'_>);
+    fn watch(watches: &Watches<'_>) {
+        let _ = watches;
+    }
 
     /// As [`Self::watch`], for a controller that must itself be told of changes, or that is woken by what no watch of
     /// a known kind tells. Called after it.

@@ -2,8 +2,9 @@
 //! failure. Semantics of client-go's `util/workqueue`, plus a pause between two runs of one key, so that a
 //! thousand events about one object are a few runs and not a thousand.
 
-use crate::caches::Key;
+use crate::caches::{Cache, Key};
 use crate::metrics::QueueMetrics;
+use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -254,6 +255,22 @@ impl<K: Clone + Eq + Ord + Hash> Queue<K> {
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue<Key> {
+    /// Of the objects of these keys, those that are there and `wanted` are to be worked on.
+    pub fn add_those<K: Watched>(
+        &self,
+        cache: &Cache<K>,
+        keys: impl IntoIterator<Item = Key>,
+        wanted: impl Fn(&K) -> bool,
+    ) {
+        for key in keys {
+            if cache.find(&key).is_some_and(|object| wanted(&object)) {
+                self.add(key);
+            }
+        }
     }
 }
 

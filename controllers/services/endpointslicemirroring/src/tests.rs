@@ -2,23 +2,13 @@
 
 use crate::{Mirrored, MirroringController, World, has_selector, is_exempt};
 use ::plan::{Outcome, Plan, Turn, Verb};
+use json_patch::merge;
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use runtime::Controller;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more,
-    }
-}
 
 /// Endpoints with these subsets; `more` is merged into the metadata.
 fn endpoints(subsets: Value, more: Value) -> Endpoints {
@@ -34,7 +24,7 @@ fn endpoints(subsets: Value, more: Value) -> Endpoints {
         },
         "subsets": subsets,
     });
-    merge(&mut object["metadata"], more);
+    merge(&mut object["metadata"], &more);
     serde_json::from_value(object).unwrap()
 }
 

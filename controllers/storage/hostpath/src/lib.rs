@@ -129,8 +129,6 @@ impl Controller for Deleter {
         plan::is_left(volume)
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     async fn observe(&self, _: &Caches, volume: Arc<PersistentVolume>, _: Moment) -> Self::World {
         volume
     }

@@ -239,14 +239,8 @@ fn wake_by_pod(change: &Change<Pod>, queue: &Queue, caches: &Caches) {
     if pod::node_name(pod).is_some() {
         return;
     }
-    let (claims, namespace) = (
-        caches.of::<PersistentVolumeClaim>(),
-        meta::namespace(&pod.metadata),
-    );
-    for used in volume::claims_of(pod) {
-        let claim = claims.get(namespace, &used.claim);
-        if claim.is_some_and(|claim| volume::volume_of(&claim).is_empty()) {
-            queue.add(Key::new(namespace, &used.claim));
-        }
-    }
+    let namespace = meta::namespace(&pod.metadata);
+    let keys = volume::claims_of(pod).map(|used| Key::new(namespace, &used.claim));
+    let claims = caches.of::<PersistentVolumeClaim>();
+    queue.add_those(&claims, keys, |claim| volume::volume_of(claim).is_empty());
 }

@@ -128,16 +128,10 @@ fn wake(change: &Change<Pod>, queue: &Queue, caches: &Caches) {
     if change.new.is_some() && !pod::is_terminal(pod) && !meta::is_deleting(&pod.metadata) {
         return;
     }
-    let (claims, namespace) = (
-        caches.of::<PersistentVolumeClaim>(),
-        meta::namespace(&pod.metadata),
-    );
-    for used in volume::claims_of(pod) {
-        let claim = claims.get(namespace, &used.claim);
-        if claim.is_some_and(|claim| is_going(&claim.metadata, OF_CLAIMS)) {
-            queue.add(Key::new(namespace, &used.claim));
-        }
-    }
+    let namespace = meta::namespace(&pod.metadata);
+    let keys = volume::claims_of(pod).map(|used| Key::new(namespace, &used.claim));
+    let claims = caches.of::<PersistentVolumeClaim>();
+    queue.add_those(&claims, keys, |claim| is_going(&claim.metadata, OF_CLAIMS));
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::{Use, World};
 use ::plan::Plan;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use objects::volume::volume_phase;
-use runtime::{Caches, Controller, Moment, Watches};
+use runtime::{Caches, Controller, Moment};
 use std::sync::Arc;
 
 /// The loop that protects volumes.
@@ -38,8 +38,6 @@ impl Controller for VolumeProtection {
     fn matters(volume: &PersistentVolume) -> bool {
         matters(&volume.metadata, OF_VOLUMES)
     }
-
-    fn watch(_: &Watches<'_>) {}
 
     async fn observe(&self, _: &Caches, volume: Arc<PersistentVolume>, _: Moment) -> Self::World {
         let used = used(&volume);

@@ -3,6 +3,7 @@
 use crate::{CronJobController, SCHEDULED, World};
 use ::plan::{Done, Outcome, Reference, Turn, Verb};
 use jiff::{SignedDuration, Timestamp};
+use json_patch::merge;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use runtime::{Controller, Moment};
 use serde_json::{Value, json};
@@ -22,17 +23,6 @@ fn ago(seconds: i64) -> String {
         .to_string()
 }
 
-fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more,
-    }
-}
-
 /// Every hour, created a minute before the last one.
 fn cronjob(more: Value) -> Arc<CronJob> {
     let mut cronjob = json!({
@@ -48,7 +38,7 @@ fn cronjob(more: Value) -> Arc<CronJob> {
             "failedJobsHistoryLimit": 1,
         },
     });
-    merge(&mut cronjob, more);
+    merge(&mut cronjob, &more);
     Arc::new(serde_json::from_value(cronjob).unwrap())
 }
 
@@ -65,7 +55,7 @@ fn job(seconds: i64, more: Value) -> Arc<Job> {
         "spec": {"template": {}},
         "status": {"startTime": ago(seconds)},
     });
-    merge(&mut job, more);
+    merge(&mut job, &more);
     Arc::new(serde_json::from_value(job).unwrap())
 }
 
@@ -148,7 +138,7 @@ fn when_it_is_due() {
     let spec = |more: Value| json!({"spec": more});
     let since = |seconds: i64| json!({"status": {"lastScheduleTime": ago(seconds)}});
     let both = |mut a: Value, b: Value| {
-        merge(&mut a, b);
+        merge(&mut a, &b);
         a
     };
     let created = |seconds: i64| json!({"metadata": {"creationTimestamp": ago(seconds)}});

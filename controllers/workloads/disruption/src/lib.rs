@@ -203,8 +203,6 @@ impl Controller for StaleDisruptionController {
         plan::stale::announced(pod).is_some()
     }
 
-    fn watch(_: &Watches<'_>) {}
-
     async fn observe(&self, _: &Caches, pod: Arc<Pod>, moment: Moment) -> Announced {
         let now = moment.now;
         Announced { pod, now }

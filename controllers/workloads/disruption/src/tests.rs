@@ -5,6 +5,7 @@ use crate::{
 };
 use ::plan::{Outcome, Reference};
 use jiff::{SignedDuration, Timestamp};
+use json_patch::merge;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 use objects::meta;
@@ -21,17 +22,6 @@ fn ago(seconds: i64) -> String {
     (now() - SignedDuration::from_secs(seconds)).to_string()
 }
 
-fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more,
-    }
-}
-
 /// A pod of the ReplicaSet with the UID `hearth`, ready.
 fn pod(name: &str, more: Value) -> Arc<Pod> {
     owned(name, "hearth", more)
@@ -46,7 +36,7 @@ fn owned(name: &str, owner: &str, more: Value) -> Arc<Pod> {
         },
         "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
     });
-    merge(&mut pod, more);
+    merge(&mut pod, &more);
     Arc::new(serde_json::from_value(pod).unwrap())
 }
 
@@ -74,7 +64,7 @@ fn budget(spec: Value, status: Value) -> PodDisruptionBudget {
         "spec": { "selector": { "matchLabels": { "app": "fire" } } },
         "status": status,
     });
-    merge(&mut budget["spec"], spec);
+    merge(&mut budget["spec"], &spec);
     serde_json::from_value(budget).unwrap()
 }
 
@@ -572,9 +562,9 @@ fn an_announcement_is_taken_back_after_two_minutes() {
             "lastTransitionTime": ago(since),
         }] } });
         if let Some(condition) = more.get("condition") {
-            merge(&mut pod["status"]["conditions"][0], condition.clone());
+            merge(&mut pod["status"]["conditions"][0], &condition);
         } else {
-            merge(&mut pod, more);
+            merge(&mut pod, &more);
         }
         self::pod("a", pod)
     };

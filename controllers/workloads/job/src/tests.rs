@@ -10,6 +10,7 @@ mod measuring;
 use crate::{FINALIZER, World, plan, status};
 use ::plan::{Action, Cause, Done, Failure, Outcome, Plan, Verb};
 use jiff::Timestamp;
+use json_patch::merge;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use plan::backoff;
@@ -57,17 +58,6 @@ fn indexed(spec: Value) -> Case {
 
 fn at(second: i64) -> String {
     Timestamp::from_second(second).unwrap().to_string()
-}
-
-fn merge(into: &mut Value, patch: &Value) {
-    match (into.as_object_mut(), patch.as_object()) {
-        (Some(into), Some(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        _ => *into = patch.clone(),
-    }
 }
 
 impl Case {

@@ -3,6 +3,7 @@
 use crate::{ReplicaSetController, World};
 use ::plan::{Cause, Failure, Kind, Outcome, Reference, Turn};
 use jiff::{SignedDuration, Timestamp};
+use json_patch::merge;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use runtime::{Controller, Moment};
@@ -29,7 +30,7 @@ fn set(replicas: i32, more: Value) -> Arc<ReplicaSet> {
             },
         },
     });
-    merge(&mut set, more);
+    merge(&mut set, &more);
     Arc::new(serde_json::from_value(set).unwrap())
 }
 
@@ -43,19 +44,8 @@ fn pod(name: &str, more: Value) -> Arc<Pod> {
         "spec": {"containers": [], "nodeName": "n1"},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": ago(300)}]},
     });
-    merge(&mut pod, more);
+    merge(&mut pod, &more);
     Arc::new(serde_json::from_value(pod).unwrap())
-}
-
-fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more,
-    }
 }
 
 fn world(set: Arc<ReplicaSet>, pods: Vec<Arc<Pod>>) -> World<ReplicaSet> {

@@ -15,7 +15,7 @@ mod plan;
 
 use ::plan::{Metric, Plan, Sample, Turn};
 use k8s_openapi::api::batch::v1::Job;
-use runtime::{Caches, Controller, Moment, Watches};
+use runtime::{Caches, Controller, Moment};
 use std::sync::Arc;
 
 /// The control loop for finished Jobs.
@@ -41,8 +41,6 @@ impl Controller for TtlAfterFinishedController {
     fn matters(job: &Job) -> bool {
         plan::needs_cleanup(job)
     }
-
-    fn watch(_: &Watches<'_>) {}
 
     async fn observe(&self, _: &Caches, job: Arc<Job>, moment: Moment) -> World {
         World { job, moment }

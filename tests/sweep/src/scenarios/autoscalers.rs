@@ -1,7 +1,7 @@
 //! Autoscalers: up and down at a rate, before nonsense, without a target.
 
-use super::{bystander, template};
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after};
+use super::{story, template};
+use crate::scenario::{Act, Part, Scenario, Step, after};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 use sim::Sim;
@@ -54,17 +54,9 @@ fn becomes(queue: &str) -> Act {
 }
 
 fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
-    let mut all = vec![bystander(), autoscaler()];
+    let mut all = vec![autoscaler()];
     all.extend(begin);
-    Scenario {
-        name,
-        parts: &[Part::Autoscaler],
-        around: ALL_AROUND,
-        begin: all,
-        steps,
-        bounds: Bounds::default(),
-        end: |_| true,
-    }
+    story(name, &[Part::Autoscaler], all, steps)
 }
 
 fn is(sim: &Sim, replicas: i32) -> bool {

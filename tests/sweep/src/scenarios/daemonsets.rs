@@ -1,7 +1,7 @@
 //! DaemonSets: nodes, revisions, updates with and without surge.
 
-use super::{bystander, pod, ready, ready_of, template};
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after, once};
+use super::{pod, ready, ready_of, story, template};
+use crate::scenario::{Act, Bounds, Part, Scenario, Step, after, once};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use serde_json::{Value, json};
 use sim::Sim;
@@ -50,17 +50,8 @@ fn is(sim: &Sim, pods: usize, image: &str, revisions: usize) -> bool {
 
 fn scenario(name: &'static str, nodes: &[&str], begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
     let mut all: Vec<Value> = nodes.iter().map(|name| node(name)).collect();
-    all.push(bystander());
     all.extend(begin);
-    Scenario {
-        name,
-        parts: &[Part::DaemonSet],
-        around: ALL_AROUND,
-        begin: all,
-        steps,
-        bounds: Bounds::default(),
-        end: |_| true,
-    }
+    story(name, &[Part::DaemonSet], all, steps)
 }
 
 pub(super) fn all() -> Vec<Scenario> {

@@ -1,7 +1,7 @@
 //! PodDisruptionBudgets over the pods of a ReplicaSet, and pods whose end was announced in vain.
 
-use super::{bystander, pod, template};
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after, once};
+use super::{pod, replica_set, story};
+use crate::scenario::{Act, Bounds, Part, Scenario, Step, after, once};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
@@ -19,32 +19,14 @@ fn budget(name: &str, spec: Value) -> Value {
     budget
 }
 
-fn set(replicas: u32) -> Value {
-    json!({
-        "kind": "ReplicaSet",
-        "metadata": { "name": "web", "namespace": "default" },
-        "spec": {
-            "replicas": replicas,
-            "selector": { "matchLabels": { "app": "web" } },
-            "template": template("web", "v1"),
-        },
-    })
-}
-
 fn scenario(name: &'static str, begin: Vec<Value>) -> Scenario {
-    let mut all = vec![bystander()];
-    all.extend(begin);
+    let parts = &[Part::ReplicaSet, Part::Disruption];
     Scenario {
-        name,
-        parts: &[Part::ReplicaSet, Part::Disruption],
-        around: ALL_AROUND,
-        begin: all,
-        steps: Vec::new(),
         bounds: Bounds {
             slack: 1,
             ..Bounds::default()
         },
-        end: |_| true,
+        ..story(name, parts, begin, Vec::new())
     }
 }
 
@@ -78,7 +60,7 @@ pub(super) fn all() -> Vec<Scenario> {
             end: |sim| is(sim, [1, 3, 2, 3]),
             ..scenario(
                 "evictions spend a budget",
-                vec![set(3), budget("web", json!({ "minAvailable": 2 }))],
+                vec![replica_set(3), budget("web", json!({ "minAvailable": 2 }))],
             )
         },
         Scenario {
@@ -103,7 +85,10 @@ pub(super) fn all() -> Vec<Scenario> {
             end: |sim| is(sim, [2, 3, 1, 3]),
             ..scenario(
                 "a budget follows its workload",
-                vec![set(2), budget("web", json!({ "maxUnavailable": 0 }))],
+                vec![
+                    replica_set(2),
+                    budget("web", json!({ "maxUnavailable": 0 })),
+                ],
             )
         },
         Scenario {

@@ -1,7 +1,7 @@
 //! Jobs: completed, failing, suspended, ended early, deleted.
 
-use super::{bystander, pod};
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after, once};
+use super::{pod, story};
+use crate::scenario::{Act, Part, Scenario, Step, after, once};
 use ::objects::{conditions, meta, pod as pods};
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
@@ -37,17 +37,7 @@ fn annotations(run_for: &str, codes: &str) -> Value {
 }
 
 fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
-    let mut all = vec![bystander()];
-    all.extend(begin);
-    Scenario {
-        name,
-        parts: &[Part::Job],
-        around: ALL_AROUND,
-        begin: all,
-        steps,
-        bounds: Bounds::default(),
-        end: |_| true,
-    }
+    story(name, &[Part::Job], begin, steps)
 }
 
 fn set(fields: Value) -> Act {

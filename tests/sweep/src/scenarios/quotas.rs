@@ -1,6 +1,6 @@
 //! Quotas, and pods that nobody else removes.
 
-use super::{bystander, pod, ready, template};
+use super::{bystander, pod, ready, replica_set};
 use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Surroundings, after};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use serde_json::{Value, json};
@@ -11,18 +11,6 @@ fn quota(hard: Value) -> Value {
         "kind": "ResourceQuota",
         "metadata": { "name": "few", "namespace": "default" },
         "spec": { "hard": hard },
-    })
-}
-
-fn set(replicas: i32) -> Value {
-    json!({
-        "kind": "ReplicaSet",
-        "metadata": { "name": "web", "namespace": "default" },
-        "spec": {
-            "replicas": replicas,
-            "selector": { "matchLabels": { "app": "web" } },
-            "template": template("web", "v1"),
-        },
     })
 }
 
@@ -96,7 +84,7 @@ pub(super) fn all() -> Vec<Scenario> {
             begin: vec![bystander(), quota(json!({ "pods": "3" }))],
             steps: vec![
                 // What is made before the quota is in force is counted, and not refused.
-                after(2, Act::Create(set(4))),
+                after(2, Act::Create(replica_set(4))),
                 after(20, Act::DeletePods("web", 1)),
                 after(20, limit(json!({ "pods": "4" }))),
                 after(20, Act::Delete("Pod", "other-1")),

@@ -1,8 +1,8 @@
 //! StatefulSets: in order and in parallel, with claims, rolled out, stuck and mended.
 
-use super::{bystander, pod, ready, ready_of, template, web_is};
+use super::{pod, ready, ready_of, story, template, web_is};
 use crate::kubelet::BAD_IMAGE;
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, after, once};
+use crate::scenario::{Act, Bounds, Part, Scenario, Step, after, once};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use serde_json::{Value, json};
 use sim::State;
@@ -58,17 +58,7 @@ fn of(state: &State, image: &str) -> usize {
 }
 
 fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
-    let mut all = vec![bystander()];
-    all.extend(begin);
-    Scenario {
-        name,
-        parts: &[Part::StatefulSet],
-        around: ALL_AROUND,
-        begin: all,
-        steps,
-        bounds: Bounds::default(),
-        end: |_| true,
-    }
+    story(name, &[Part::StatefulSet], begin, steps)
 }
 
 pub(super) fn all() -> Vec<Scenario> {

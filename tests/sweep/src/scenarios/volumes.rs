@@ -1,7 +1,7 @@
 //! Claims and volumes: bound, made, in use, given back.
 
-use super::{bystander, pod, ready};
-use crate::scenario::{ALL_AROUND, Act, Bounds, Part, Scenario, Step, Surroundings, after, once};
+use super::{pod, ready, story};
+use crate::scenario::{Act, Part, Scenario, Step, Surroundings, after, once};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use objects::meta;
 use objects::volume::{claim_phase, volume_of, volume_phase};
@@ -95,17 +95,7 @@ fn is_ready(state: &State) -> bool {
 }
 
 fn scenario(name: &'static str, begin: Vec<Value>, steps: Vec<Step>) -> Scenario {
-    let mut all = vec![bystander()];
-    all.extend(begin);
-    Scenario {
-        name,
-        parts: &[Part::Volumes],
-        around: ALL_AROUND,
-        begin: all,
-        steps,
-        bounds: Bounds::default(),
-        end: |_| true,
-    }
+    story(name, &[Part::Volumes], begin, steps)
 }
 
 pub(super) fn all() -> Vec<Scenario> {

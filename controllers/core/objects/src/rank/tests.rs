@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use jiff::Timestamp;
+use json_patch::merge;
 use k8s_openapi::api::core::v1::Pod;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,19 +23,8 @@ fn pod(uid: &str, over: Value) -> Pod {
             {"type": "Ready", "status": "True", "lastTransitionTime": second(NOW - 1000).to_string()},
         ]},
     });
-    merge(&mut pod, over);
+    merge(&mut pod, &over);
     serde_json::from_value(pod).unwrap()
-}
-
-fn merge(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, over) => *base = over,
-    }
 }
 
 fn order(pods: &[(Pod, usize)]) -> Vec<&str> {
@@ -132,7 +122,7 @@ fn ages_of_one_magnitude_are_told_apart_by_uid() {
     assert_eq!(ready(1200, 2300), "za");
     // The UID ends it: restarts do not count any more.
     let mut restarted_one = ready_for(1200);
-    merge(&mut restarted_one, restarted(9));
+    merge(&mut restarted_one, &restarted(9));
     assert_eq!(
         order(&[(pod("z", restarted_one), 1), (pod("a", ready_for(2100)), 1)]),
         ["a", "z"]
@@ -152,7 +142,7 @@ fn a_clock_that_lags_is_no_harm() {
 fn where_upstream_contradicts_itself_one_order_holds() {
     // By upstream z < b (restarts), b < c and c < z (UID, other ready time).
     let mut z = ready_for(1200);
-    merge(&mut z, restarted(5));
+    merge(&mut z, &restarted(5));
     let pods = [
         (pod("z", z), 1),
         (pod("b", ready_for(1200)), 1),
@@ -177,8 +167,8 @@ fn any_pod() -> impl Strategy<Value = (Pod, usize)> {
             } else {
                 not_ready()
             };
-            merge(&mut over, restarted(restarts));
-            merge(&mut over, created(age));
+            merge(&mut over, &restarted(restarts));
+            merge(&mut over, &created(age));
             (pod(&uid, over), rank)
         })
 }

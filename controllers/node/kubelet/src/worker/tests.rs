@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{at, pod};
+use json_patch::merge;
 use k8s_openapi::api::coordination::v1::Lease;
 use plan::{Done, Failure, Reference, Verb};
 use serde_json::{Value, json};
@@ -46,21 +47,6 @@ impl View for Server {
         let of = json!({ "claimRef": { "name": name, "namespace": "shop" } });
         let volume = json!({ "metadata": { "name": name }, "spec": of });
         Some(Arc::new(serde_json::from_value(volume).unwrap()))
-    }
-}
-
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                if value.is_null() {
-                    into.remove(key);
-                } else {
-                    merge(into.entry(key).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (into, from) => *into = from.clone(),
     }
 }
 

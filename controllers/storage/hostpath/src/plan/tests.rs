@@ -3,20 +3,10 @@
 use super::{delete, plan};
 use crate::World;
 use ::plan::Verb;
+use json_patch::merge;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde_json::{Value, from_value, json};
 use std::sync::Arc;
-
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, patch) => *into = patch,
-    }
-}
 
 fn world(of_claim: Value, of_class: Value, node: Option<&str>) -> World {
     let mut claim = json!({
@@ -24,10 +14,10 @@ fn world(of_claim: Value, of_class: Value, node: Option<&str>) -> World {
             "annotations": { "volume.kubernetes.io/storage-provisioner": "hostpath.corten.dev" } },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
     });
-    merge(&mut claim, of_claim);
+    merge(&mut claim, &of_claim);
     let mut class = json!({ "metadata": { "name": "standard" }, "provisioner": "hostpath.corten.dev",
         "volumeBindingMode": "Immediate", "reclaimPolicy": "Delete" });
-    merge(&mut class, of_class);
+    merge(&mut class, &of_class);
     let node = node.map(|name| {
         let labels = json!({ "kubernetes.io/hostname": format!("{name}.local") });
         Arc::new(from_value(json!({ "metadata": { "name": name, "labels": labels } })).unwrap())

@@ -2,25 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::{ClaimWorld, Claimed, Class, Named, VolumeWorld};
+use json_patch::merge;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, from_value, json};
 use std::sync::Arc;
 
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, patch) => *into = patch,
-    }
-}
-
 fn typed<K: DeserializeOwned>(mut value: Value, more: Value) -> Arc<K> {
-    merge(&mut value, more);
+    merge(&mut value, &more);
     Arc::new(from_value(value).unwrap())
 }
 
@@ -66,7 +56,7 @@ pub(super) fn bound(more: Value) -> Arc<PersistentVolumeClaim> {
         "spec": { "volumeName": "disk" },
         "status": { "phase": "Bound" },
     });
-    merge(&mut whole, more);
+    merge(&mut whole, &more);
     claim(whole)
 }
 

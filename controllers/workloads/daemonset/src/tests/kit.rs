@@ -3,6 +3,7 @@
 use crate::{Current, World, plan};
 use ::plan::Verb;
 use jiff::{SignedDuration, Timestamp};
+use json_patch::merge;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde::de::DeserializeOwned;
@@ -19,23 +20,8 @@ pub(super) fn ago(seconds: i64) -> String {
 
 pub(super) fn typed<K: DeserializeOwned>(value: Value, more: Value) -> Arc<K> {
     let mut value = value;
-    merge(&mut value, more);
+    merge(&mut value, &more);
     Arc::new(serde_json::from_value(value).unwrap())
-}
-
-fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                if value.is_null() {
-                    base.remove(&key);
-                } else {
-                    merge(base.entry(key).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (base, more) => *base = more,
-    }
 }
 
 /// A DaemonSet `logs` with image `v1`, changed by `spec`.

@@ -5,6 +5,7 @@ use crate::world::{Options, PodSample, Sample, Spec, Target, Unclear, World};
 use crate::{plan, status};
 use ::plan::{Kind, Outcome, Plan, Reference};
 use jiff::{SignedDuration, Timestamp};
+use json_patch::merge;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -21,17 +22,6 @@ pub(super) fn now() -> Timestamp {
 
 pub(super) fn ago(seconds: i64) -> Timestamp {
     now() - SignedDuration::from_secs(seconds)
-}
-
-fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more,
-    }
 }
 
 /// An autoscaler, its target and what was measured of it.
@@ -98,7 +88,7 @@ pub(super) fn pod(name: &str, more: Value) -> Arc<Pod> {
             "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": ago(1100)}],
         },
     });
-    merge(&mut pod, more);
+    merge(&mut pod, &more);
     Arc::new(serde_json::from_value(pod).unwrap())
 }
 
@@ -127,7 +117,7 @@ impl Scene {
     /// Changes the autoscaler.
     pub(super) fn hpa(mut self, more: Value) -> Self {
         let mut hpa = serde_json::to_value(&*self.hpa).unwrap();
-        merge(&mut hpa, more);
+        merge(&mut hpa, &more);
         self.hpa = Arc::new(serde_json::from_value(hpa).unwrap());
         self
     }

@@ -88,7 +88,7 @@ fn a_set_that_never_worked_is_mended_from_its_first_pod() {
 #[test]
 fn what_is_wanted_or_decided_by_the_user_stays() {
     let mut on_its_way = broken();
-    merge(&mut on_its_way, going());
+    merge(&mut on_its_way, &going());
     let on_delete = json!({ "updateStrategy": { "type": "OnDelete", "rollingUpdate": null } });
     let partition = json!({ "updateStrategy": { "rollingUpdate": { "partition": 3 } } });
     let mut kept = mended().spec(partition);

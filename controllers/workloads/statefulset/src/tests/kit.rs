@@ -3,6 +3,7 @@
 use crate::{StatefulSetController, World};
 use ::plan::{Outcome, Plan};
 use jiff::{SignedDuration, Timestamp};
+pub(crate) use json_patch::merge;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
@@ -53,7 +54,7 @@ pub(crate) fn set(replicas: i64, more: Value) -> Case {
             "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } },
         },
     });
-    merge(&mut set, more);
+    merge(&mut set, &more);
     let case = Case {
         set,
         ..Case::default()
@@ -80,7 +81,7 @@ pub(crate) fn pod(ordinal: i64, image: &str, more: Value) -> Value {
             "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": ago(300) }],
         },
     });
-    merge(&mut pod, more);
+    merge(&mut pod, &more);
     pod
 }
 
@@ -127,7 +128,7 @@ impl Case {
             "name": revision(image), "namespace": "shop", "uid": format!("uid-{image}"), "resourceVersion": "5",
             "labels": { "app": "fire" }, "ownerReferences": [owner("apps/v1", "StatefulSet", "web", "set-1")],
         }, "revision": number });
-        merge(&mut meta, more);
+        merge(&mut meta, &more);
         self.revisions.push((meta, image));
         self
     }
@@ -141,7 +142,7 @@ impl Case {
     }
 
     pub(crate) fn spec(mut self, more: Value) -> Self {
-        merge(&mut self.set["spec"], more);
+        merge(&mut self.set["spec"], &more);
         self
     }
 
@@ -152,7 +153,7 @@ impl Case {
             "name": name, "namespace": "shop", "uid": format!("uid-{name}"), "resourceVersion": "9",
             "labels": { "app": "fire" },
         }});
-        merge(&mut claim, more);
+        merge(&mut claim, &more);
         self.claims.push(claim);
         self
     }
@@ -210,16 +211,5 @@ impl Case {
 
     pub(crate) fn status(&self, outcome: &Outcome) -> Option<StatefulSetStatus> {
         crate::status(&self.world(), outcome)?.status
-    }
-}
-
-pub(crate) fn merge(base: &mut Value, more: Value) {
-    match (base, more) {
-        (Value::Object(base), Value::Object(more)) => {
-            for (key, value) in more {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (base, more) => *base = more,
     }
 }
