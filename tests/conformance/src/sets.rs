@@ -233,6 +233,34 @@ pub(crate) const SETS: &[Set] = &[
         left_out: &[],
     },
     Set {
+        name: "namespaces",
+        tests: &[
+            "[sig-api-machinery] Namespaces [Serial] should always delete fast (ALL of 100 namespaces in 150 seconds) [Feature:ComprehensiveNamespaceDraining]",
+            "[sig-api-machinery] Namespaces [Serial] should apply a finalizer to a Namespace [Conformance]",
+            "[sig-api-machinery] Namespaces [Serial] should apply an update to a Namespace [Conformance]",
+            "[sig-api-machinery] Namespaces [Serial] should apply changes to a namespace status [Conformance]",
+            "[sig-api-machinery] Namespaces [Serial] should delete fast enough (90 percent of 100 namespaces in 150 seconds)",
+            "[sig-api-machinery] Namespaces [Serial] should ensure that all pods are removed when a namespace is deleted [Conformance]",
+            "[sig-api-machinery] Namespaces [Serial] should ensure that all services are removed when a namespace is deleted [Conformance]",
+            "[sig-api-machinery] Namespaces [Serial] should patch a Namespace [Conformance]",
+            "[sig-api-machinery] OrderedNamespaceDeletion namespace deletion should delete pod first [Conformance]",
+        ],
+        left_out: &[],
+    },
+    Set {
+        name: "taints",
+        tests: &[
+            "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive] [Conformance]",
+            "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] only evicts pods without tolerations from tainted nodes",
+            "[sig-node] NoExecuteTaintManager Single Pod [Serial] doesn't evict pod with tolerations from tainted nodes",
+            "[sig-node] NoExecuteTaintManager Single Pod [Serial] eventually evict pod with finite tolerations from tainted nodes",
+            "[sig-node] NoExecuteTaintManager Single Pod [Serial] evicts pods from tainted nodes",
+            "[sig-node] NoExecuteTaintManager Single Pod [Serial] pods evicted from tainted nodes have pod disruption condition",
+            "[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive] [Conformance]",
+        ],
+        left_out: &[],
+    },
+    Set {
         name: "quotas",
         tests: &[
             "[sig-api-machinery] ResourceQuota should create a ResourceQuota and ensure its status is promptly calculated. [Conformance]",
@@ -354,8 +382,6 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-network] Ingress API should support creating Ingress API operations [Conformance]",
             "[sig-network] IngressClass API should support creating IngressClass API operations [Conformance]",
             "[sig-node] Lease lease API should be available [Conformance]",
-            "[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive] [Conformance]",
-            "[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive] [Conformance]",
             "[sig-node] Node Lifecycle should run through the lifecycle of a node [Conformance]",
             "[sig-node] PodTemplates should delete a collection of pod templates [Conformance]",
             "[sig-node] PodTemplates should replace a pod template [Conformance]",
@@ -530,7 +556,7 @@ mod tests {
         assert_eq!(
             find("app").err().as_deref(),
             Some(
-                "there is no set app; there are apps, garbage, quotas, services, cluster, pods, storage"
+                "there is no set app; there are apps, garbage, namespaces, taints, quotas, services, cluster, pods, storage"
             )
         );
         assert!(find("apps").is_ok());

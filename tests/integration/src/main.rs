@@ -16,6 +16,7 @@ mod hostile;
 mod housekeeping;
 mod job;
 mod known;
+mod leftovers;
 mod lifecycle;
 mod looms;
 mod manifest;

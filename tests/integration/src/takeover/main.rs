@@ -4,6 +4,7 @@
 //! clusters of its own.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod countdown;
 mod fleet;
 mod policy;
 mod record;
