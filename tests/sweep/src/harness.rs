@@ -23,6 +23,7 @@ use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use namespace::NamespaceController;
 use nodeipam::NodeIpamController;
 use nodelifecycle::NodeLifecycleController;
 use protection::{ClaimProtection, VolumeProtection};
@@ -304,6 +305,7 @@ impl World<'_> {
                 Part::Endpoints => runtime.run(EndpointsController::default(), 2),
                 Part::Mirroring => runtime.run(MirroringController::default(), 2),
                 Part::GarbageCollector => garbagecollector::run(&runtime, 2),
+                Part::Namespace => runtime.run(NamespaceController::new(&runtime), 2),
                 Part::NodeLifecycle => runtime.run(NodeLifecycleController::new(&runtime), 2),
                 Part::TaintEviction => runtime.run(TaintEvictionController::new(&runtime), 2),
                 Part::ResourceQuota => runtime.run(ResourceQuotaController::new(&runtime), 2),

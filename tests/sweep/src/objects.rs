@@ -32,10 +32,11 @@ pub fn raw<K: Serialize>(object: &K) -> Value {
 }
 
 fn merge_one<K: Stored>(sim: &Sim, name: &str, patch: &Value) {
-    if sim.get::<K>(HOME, name).is_none() {
+    let (namespace, name) = placed(name);
+    if sim.get::<K>(namespace, name).is_none() {
         return;
     }
-    sim.update_with::<K>(HOME, name, |object| {
+    sim.update_with::<K>(namespace, name, |object| {
         let mut value = raw(object);
         merge(&mut value, patch);
         *object = typed(value);
@@ -44,6 +45,11 @@ fn merge_one<K: Stored>(sim: &Sim, name: &str, patch: &Value) {
 
 /// Scenarios play in this namespace.
 const HOME: &str = "default";
+
+/// What `namespace/name` says; without a namespace it is [`HOME`], or none for a kind of the cluster.
+fn placed(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or((HOME, name))
+}
 
 macro_rules! by_kind {
     ($($kind:literal => $type:ty, $namespace:literal);* $(;)?) => {
@@ -58,7 +64,7 @@ macro_rules! by_kind {
             }
         }
 
-        /// Changes an object of the namespace `default` or of the cluster by a JSON merge patch, if it is there.
+        /// Changes an object, see [`placed`], by a JSON merge patch, if it is there.
         pub fn patch(sim: &Sim, kind: &str, name: &str, patch: &Value) {
             match kind {
                 $($kind => merge_one::<$type>(sim, name, patch),)*
@@ -66,9 +72,9 @@ macro_rules! by_kind {
             }
         }
 
-        /// Deletes an object of the cluster, or of the namespace given as `namespace/name` (`default` without).
+        /// Deletes an object, see [`placed`].
         pub fn delete(sim: &Sim, kind: &str, name: &str) {
-            let (namespace, name) = name.split_once('/').unwrap_or((HOME, name));
+            let (namespace, name) = placed(name);
             match kind {
                 $($kind => sim.delete::<$type>(namespace, name),)*
                 other => unreachable!("unknown kind {other}"),
@@ -79,7 +85,7 @@ macro_rules! by_kind {
         pub fn delete_as(sim: &Sim, kind: &str, name: &str, policy: &str) {
             let policy = serde_json::json!({ "propagationPolicy": policy });
             match kind {
-                $($kind => sim.delete_with::<$type>("default", name, &policy),)*
+                $($kind => sim.delete_with::<$type>(HOME, name, &policy),)*
                 other => unreachable!("unknown kind {other}"),
             }
         }

@@ -3,6 +3,7 @@
 mod cluster;
 mod jobs;
 mod lost;
+mod namespaces;
 mod ordinals;
 mod owners;
 mod quotas;
@@ -105,9 +106,17 @@ impl Seen {
             self.guarantee(write);
         }
         if self.parts.contains(&Part::GarbageCollector) {
-            let ours = write.actor.as_ref() == self.actor;
+            // Whose namespace goes, goes with it, whoever owns it.
+            let ours = write.actor.as_ref() == self.actor && !namespaces::is_going(state, write);
             if let Some(wrong) = owners::wrong(state, write, ours) {
                 self.complain(write, wrong);
+            }
+        }
+        if self.parts.contains(&Part::Namespace) {
+            let ours = write.actor.as_ref() == self.actor;
+            let alone = !self.parts.contains(&Part::GarbageCollector);
+            if let Some(wrong) = namespaces::wrong(state, write, ours && alone) {
+                self.complain(write, &wrong);
             }
         }
         let lost = [Part::NodeLifecycle, Part::TaintEviction];
@@ -206,6 +215,10 @@ impl Seen {
             Part::Endpoints => write.kind == "Endpoints",
             Part::GarbageCollector => {
                 write.subresource.is_empty() && matches!(write.verb, Verb::Delete | Verb::Patch)
+            }
+            Part::Namespace => {
+                write.verb == Verb::Delete
+                    || (write.kind == "Namespace" && !write.subresource.is_empty())
             }
             Part::NodeLifecycle => matches!(
                 (write.kind, write.subresource, write.verb),

@@ -35,6 +35,8 @@ pub enum Part {
     Mirroring,
     /// `garbagecollector`; the harness imitates it where it is not under test.
     GarbageCollector,
+    /// `namespace`.
+    Namespace,
     /// `nodelifecycle`.
     NodeLifecycle,
     /// `tainteviction`.
@@ -81,9 +83,9 @@ pub struct Surroundings {
 pub enum Act {
     /// Creates an object.
     Create(Value),
-    /// Changes an object by a JSON merge patch.
+    /// Changes an object by a JSON merge patch: its kind, and its name or `namespace/name`.
     Merge(&'static str, &'static str, Value),
-    /// Deletes an object.
+    /// Deletes an object: its kind, and its name or `namespace/name`.
     Delete(&'static str, &'static str),
     /// Deletes an object; what becomes of its dependents.
     DeleteAs(&'static str, &'static str, &'static str),

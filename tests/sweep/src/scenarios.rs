@@ -10,6 +10,7 @@ mod garbage;
 mod housekeeping;
 mod jobs;
 mod mirrors;
+mod namespaces;
 mod nodes;
 mod quotas;
 mod replicasets;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(cluster::all());
     all.extend(housekeeping::all());
     all.extend(quotas::all());
+    all.extend(namespaces::all());
     all.extend(nodes::all());
     all.extend(volumes::all());
     all
