@@ -25,12 +25,8 @@ fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let command = commands::Cli::parse().command;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(command.run()),
+    let result = match runtime::serve::threads() {
+        Ok(threads) => threads.block_on(command.run()),
         Err(error) => Err(anyhow::Error::from(error)),
     };
     match result {

@@ -4,8 +4,8 @@ use crossterm::{cursor, execute, terminal};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use objects::{meta, node, pod};
-use runtime::{Caches, Runtime};
-use std::collections::BTreeMap;
+use runtime::{Caches, Key, Runtime};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -72,24 +72,32 @@ impl View {
     }
 
     async fn lines(&self) -> anyhow::Result<()> {
-        let mut shown: BTreeMap<String, String> = BTreeMap::new();
-        loop {
-            let now: BTreeMap<_, _> = self
-                .deployments()
-                .iter()
-                .map(|d| (label(d), summary(d)))
-                .collect();
-            for (name, text) in &now {
-                if shown.get(name) != Some(text) {
-                    println!("{name}: {text}");
+        let mut shown: HashMap<Key, Shown> = HashMap::new();
+        for turn in 0_u64.. {
+            let mut news = BTreeMap::new();
+            for deployment in self.caches.of::<Deployment>().all() {
+                let meta = &deployment.metadata;
+                let held = shown.entry(Key::of(meta)).or_default();
+                held.turn = turn;
+                if held.version == meta.resource_version {
+                    continue;
+                }
+                held.version.clone_from(&meta.resource_version);
+                let text = summary(&deployment);
+                if held.text != text {
+                    held.text.clone_from(&text);
+                    news.insert(label(&deployment), text);
                 }
             }
-            for name in shown.keys().filter(|name| !now.contains_key(*name)) {
-                println!("{name}: gone");
+            for (name, text) in &news {
+                println!("{name}: {text}");
             }
-            shown = now;
+            for (key, _) in shown.extract_if(|_, held| held.turn != turn) {
+                println!("deployment {key}: gone");
+            }
             tokio::time::sleep(EVERY).await;
         }
+        Ok(())
     }
 
     /// The whole tree, at most `rows` lines of it.
@@ -151,9 +159,19 @@ impl View {
 
     fn deployments(&self) -> Vec<std::sync::Arc<Deployment>> {
         let mut all = self.caches.of::<Deployment>().all();
-        all.sort_by_key(|d| label(d));
+        let name = |d: &Deployment| (d.metadata.namespace.clone(), d.metadata.name.clone());
+        all.sort_by_cached_key(|d| name(d));
         all
     }
+}
+
+/// The line of a Deployment that was printed last.
+#[derive(Default)]
+struct Shown {
+    version: Option<String>,
+    text: String,
+    /// When it was there last.
+    turn: u64,
 }
 
 fn label(deployment: &Deployment) -> String {
@@ -171,11 +189,13 @@ fn summary(deployment: &Deployment) -> String {
         .as_ref()
         .and_then(|s| s.replicas)
         .unwrap_or(1);
-    let status = deployment.status.clone().unwrap_or_default();
-    let ready = status.ready_replicas.unwrap_or(0);
-    let updated = status.updated_replicas.unwrap_or(0);
-    let done = ready == wanted && updated == wanted && status.replicas.unwrap_or(0) == wanted;
-    let trouble = status.conditions.iter().flatten().find(|c| {
+    let status = deployment.status.as_ref();
+    let ready = status.and_then(|s| s.ready_replicas).unwrap_or(0);
+    let updated = status.and_then(|s| s.updated_replicas).unwrap_or(0);
+    let all = status.and_then(|s| s.replicas).unwrap_or(0);
+    let done = ready == wanted && updated == wanted && all == wanted;
+    let conditions = status.and_then(|s| s.conditions.as_ref());
+    let trouble = conditions.into_iter().flatten().find(|c| {
         (c.type_ == "Progressing" && c.status == "False")
             || (c.type_ == "ReplicaFailure" && c.status == "True")
     });

@@ -2,7 +2,7 @@
 
 use certificates::{CsrApprover, CsrCleaner, CsrSigner, Flags};
 use clap::Parser;
-use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, serve};
+use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, start};
 use std::process::ExitCode;
 
 /// Approves, signs and cleans up certificate signing requests.
@@ -15,14 +15,13 @@ struct Args {
     common: CommonArgs,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let component = Component {
         name: "certificate-controller",
         port: 10257,
     };
     let args = Args::parse();
-    serve(component, args.common, move |runtime, _| {
+    start(component, args.common, move |runtime, _| {
         if let Some(authorities) = args.signing.authorities().map_err(Misuse)? {
             runtime.run(CsrSigner::new(authorities), WORKERS);
         }
@@ -30,5 +29,4 @@ async fn main() -> ExitCode {
         runtime.run(CsrCleaner, WORKERS);
         Ok(())
     })
-    .await
 }

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use nodeipam::{Flags, NodeIpamController};
-use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, serve};
+use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, start};
 use std::process::ExitCode;
 
 /// Gives each node ranges of addresses for its pods.
@@ -15,18 +15,16 @@ struct Args {
     common: CommonArgs,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let component = Component {
         name: "node-ipam-controller",
         port: 10257,
     };
     let args = Args::parse();
-    serve(component, args.common, move |runtime, _| {
+    start(component, args.common, move |runtime, _| {
         // Who starts this program wants it to do its work.
         let options = args.ranges.options().map_err(Misuse)?;
         runtime.run(NodeIpamController::new(options), WORKERS);
         Ok(())
     })
-    .await
 }

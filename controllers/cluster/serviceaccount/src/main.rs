@@ -3,7 +3,7 @@
 use clap::Parser;
 use jiff::SignedDuration;
 use runtime::args;
-use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, serve};
+use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, start};
 use serviceaccount::{
     Issuer, LegacyTokenCleaner, RootCaPublisher, ServiceAccountController, TokenController,
 };
@@ -25,14 +25,13 @@ struct Args {
     common: CommonArgs,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let component = Component {
         name: "serviceaccount-controller",
         port: 10257,
     };
     let flags = Args::parse();
-    serve(component, flags.common, move |runtime, config| {
+    start(component, flags.common, move |runtime, config| {
         let ca = args::root_ca(config);
         if let Some(file) = flags.service_account_private_key_file {
             let issuer = Issuer::open(&file);
@@ -50,5 +49,4 @@ async fn main() -> ExitCode {
         }
         Ok(())
     })
-    .await
 }

@@ -141,6 +141,18 @@ impl Selector {
         self
     }
 
+    /// Labels, key and value, that everything has that is selected.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|requirement| {
+            let value = match &requirement.operator {
+                Operator::Is(value) => value,
+                Operator::In(values) if values.len() == 1 => &values[0],
+                _ => return None,
+            };
+            Some((requirement.key.as_str(), value.as_str()))
+        })
+    }
+
     /// Whether the selector has no requirement and so matches everything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

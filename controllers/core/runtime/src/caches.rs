@@ -3,6 +3,8 @@
 //! One [`Cache`] a kind a process, filled by one watch ([`crate::informer`]) and shared by all loops.
 //! Caches are read, never mutated by a reader; objects are handed out as `Arc`s.
 
+mod store;
+
 use crate::informer;
 use crate::process::Process;
 use crate::slim::slim;
@@ -10,12 +12,13 @@ use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::Metadata;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use objects::meta;
+use objects::{Selector, meta};
 use plan::Kind;
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use store::{Store, orphan_key};
 use tokio::sync::Notify;
 
 /// Namespace and name of an object; cluster-scoped ones have an empty namespace.
@@ -96,25 +99,10 @@ pub struct Cache<K: Watched> {
     pub(crate) advanced: Notify,
 }
 
-/// The keys found under each value.
-type Index = AHashMap<String, AHashSet<Key>>;
-
-struct Store<K> {
-    objects: AHashMap<Key, Arc<K>>,
-    namespaces: AHashMap<Arc<str>, AHashSet<Key>>,
-    owners: Index,
-    indexes: Vec<(&'static str, IndexFn<K>, Index)>,
-}
-
 impl<K: Watched> Cache<K> {
     pub(crate) fn new() -> Self {
         Self {
-            store: RwLock::new(Store {
-                objects: AHashMap::new(),
-                namespaces: AHashMap::new(),
-                owners: AHashMap::new(),
-                indexes: Vec::new(),
-            }),
+            store: RwLock::default(),
             listeners: RwLock::new(Vec::new()),
             seen: AtomicU64::new(0),
             lists_begun: AtomicU64::new(0),
@@ -132,35 +120,34 @@ impl<K: Watched> Cache<K> {
 
     /// The object of this key.
     pub fn find(&self, key: &Key) -> Option<Arc<K>> {
-        self.read().objects.get(key).cloned()
+        self.read().get(key).cloned()
     }
 
     /// All objects of a namespace, in no order.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
-        let store = self.read();
-        store.resolve(store.namespaces.get(namespace))
+        self.read().in_namespace(namespace)
     }
 
-    /// The objects of a namespace that are `wanted`, in no order: for few out of many, as what a selector selects.
-    /// Others wait meanwhile that want to change the cache, so `wanted` must be quick.
-    pub fn select(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let store = self.read();
-        let here = store.namespaces.get(namespace).map_or(0, |keys| keys.len());
-        if here * 2 <= store.objects.len() {
-            let keys = store.namespaces.get(namespace).into_iter().flatten();
-            let objects = keys.filter_map(|key| store.objects.get(key));
-            return objects.filter(|object| wanted(object)).cloned().collect();
+    /// The objects of a namespace that are `wanted`, in no order: for few out of many. Others wait meanwhile that want
+    /// to change the cache, so `wanted` must be quick.
+    pub fn filter(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.read().filter(namespace, wanted)
+    }
+
+    /// The objects of a namespace that a selector selects, in no order. What it costs follows from how many have the
+    /// rarest of the labels that it asks for, not from how many there are.
+    pub fn select(&self, namespace: &str, selector: &Selector) -> Vec<Arc<K>> {
+        if let Some(selected) = self.read().select(namespace, selector) {
+            return selected;
         }
-        // One after another is quicker than to look up each.
-        let all = store.objects.iter();
-        let here = all.filter(|(key, object)| &*key.namespace == namespace && wanted(object));
-        here.map(|(_, object)| object.clone()).collect()
+        self.write().label();
+        let selected = self.read().select(namespace, selector);
+        selected.expect("labels are indexed from the line before on")
     }
 
     /// All objects whose controller has this UID, in no order.
     pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
-        let store = self.read();
-        store.resolve(store.owners.get(uid))
+        self.read().owned_by(uid)
     }
 
     /// All objects of a namespace that have no controller, in no order: candidates for adoption.
@@ -171,19 +158,20 @@ impl<K: Watched> Cache<K> {
     /// All objects found under `value` in the index `name`, in no order. An index that was never declared
     /// has nothing in it.
     pub fn indexed(&self, name: &str, value: &str) -> Vec<Arc<K>> {
-        let store = self.read();
-        let index = store.indexes.iter().find(|(n, ..)| *n == name);
-        store.resolve(index.and_then(|(_, _, index)| index.get(value)))
+        self.read().indexed(name, value)
     }
 
     /// All objects, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
-        self.read().objects.values().cloned().collect()
+        self.read()
+            .iter()
+            .map(|(_, object)| object.clone())
+            .collect()
     }
 
     /// The number of objects.
     pub fn len(&self) -> usize {
-        self.read().objects.len()
+        self.read().len()
     }
 
     /// True when there are none.
@@ -203,17 +191,7 @@ impl<K: Watched> Cache<K> {
 
     /// Declares an index; declaring it again changes nothing.
     pub fn index(&self, name: &'static str, values: IndexFn<K>) {
-        let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-        if store.indexes.iter().any(|(n, ..)| *n == name) {
-            return;
-        }
-        let mut index = Index::new();
-        for (key, object) in &store.objects {
-            for value in values(object) {
-                index.entry(value).or_default().insert(key.clone());
-            }
-        }
-        store.indexes.push((name, values, index));
+        self.write().index(name, values);
     }
 
     /// Calls `listener` at each change from now on, in the watch's task, and at once for what is already
@@ -261,8 +239,8 @@ impl<K: Watched> Cache<K> {
         }
         let key = Key::of(object.metadata());
         let old = {
-            let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-            match store.objects.get(&key) {
+            let mut store = self.write();
+            match store.get(&key) {
                 Some(held) if held.metadata().uid == object.metadata().uid => store.take(&key),
                 _ => None,
             }
@@ -281,10 +259,7 @@ impl<K: Watched> Cache<K> {
         let present: AHashSet<Key> = listed.iter().map(|o| Key::of(o.metadata())).collect();
         let gone: Vec<Arc<K>> = {
             let store = self.read();
-            let missing = store
-                .objects
-                .iter()
-                .filter(|(key, _)| !present.contains(key));
+            let missing = store.iter().filter(|(key, _)| !present.contains(key));
             missing.map(|(_, object)| object.clone()).collect()
         };
         for object in gone {
@@ -317,17 +292,15 @@ impl<K: Watched> Cache<K> {
         drop(object);
         let key = Key::of(new.metadata());
         let old = {
-            let mut store = self.store.write().unwrap_or_else(PoisonError::into_inner);
-            if let Some(held) = store.objects.get(&key) {
+            let mut store = self.write();
+            if let Some(held) = store.get(&key) {
                 let (ours, theirs) = (held.metadata(), new.metadata());
                 let newer = meta::resource_version(theirs) > meta::resource_version(ours);
                 if ours.resource_version == theirs.resource_version || !(newer || trusted) {
                     return;
                 }
             }
-            let old = store.take(&key);
-            store.insert(key, new.clone());
-            old
+            store.insert(key, new.clone())
         };
         match old {
             Some(old) if old.metadata().uid != new.metadata().uid => {
@@ -361,62 +334,10 @@ impl<K: Watched> Cache<K> {
     fn read(&self) -> RwLockReadGuard<'_, Store<K>> {
         self.store.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl<K: Watched> Store<K> {
-    fn resolve(&self, keys: Option<&AHashSet<Key>>) -> Vec<Arc<K>> {
-        let keys = keys.into_iter().flatten();
-        keys.filter_map(|key| self.objects.get(key).cloned())
-            .collect()
+    fn write(&self) -> RwLockWriteGuard<'_, Store<K>> {
+        self.store.write().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn insert(&mut self, key: Key, object: Arc<K>) {
-        let namespace = self.namespaces.entry(key.namespace.clone()).or_default();
-        namespace.insert(key.clone());
-        self.owners
-            .entry(owner_key(object.metadata()))
-            .or_default()
-            .insert(key.clone());
-        for (_, values, index) in &mut self.indexes {
-            for value in values(&object) {
-                index.entry(value).or_default().insert(key.clone());
-            }
-        }
-        self.objects.insert(key, object);
-    }
-
-    fn take(&mut self, key: &Key) -> Option<Arc<K>> {
-        let object = self.objects.remove(key)?;
-        drop_key(&mut self.namespaces, &key.namespace, key);
-        drop_key(&mut self.owners, &owner_key(object.metadata()), key);
-        for (_, values, index) in &mut self.indexes {
-            for value in values(&object) {
-                drop_key(index, &value, key);
-            }
-        }
-        Some(object)
-    }
-}
-
-fn drop_key<I: std::hash::Hash + Eq>(index: &mut AHashMap<I, AHashSet<Key>>, value: &I, key: &Key) {
-    if let Some(keys) = index.get_mut(value) {
-        keys.remove(key);
-        if keys.is_empty() {
-            index.remove(value);
-        }
-    }
-}
-
-/// UID of the controller; objects without one are found under their namespace.
-fn owner_key(meta: &ObjectMeta) -> String {
-    match meta::controller_of(meta) {
-        Some(owner) => owner.uid.clone(),
-        None => orphan_key(meta::namespace(meta)),
-    }
-}
-
-fn orphan_key(namespace: &str) -> String {
-    format!("orphans of {namespace}")
 }
 
 // === impl AnyCache ===

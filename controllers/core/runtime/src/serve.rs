@@ -47,17 +47,34 @@ where
         Ok(args) => args,
         Err(error) => error.exit(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(serve(component, args, begin)),
+    start(component, args, begin)
+}
+
+/// A program whose flags have been read: the rest of its `main`. See [`serve`].
+pub fn start<F>(component: Component, args: CommonArgs, begin: F) -> ExitCode
+where
+    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+{
+    match threads() {
+        Ok(threads) => threads.block_on(serve(component, args, begin)),
         Err(error) => {
             eprintln!("{}: no threads to run on: {error}", component.name);
             ExitCode::FAILURE
         }
     }
+}
+
+/// The threads of a program, besides its first: one, as waking another costs more than most turns take; a second
+/// where the machine has more processors than the API server and etcd need at the same time.
+///
+/// # Errors
+/// The machine has no more threads or no more files.
+pub fn threads() -> std::io::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(if processors > 3 { 2 } else { 1 })
+        .enable_all()
+        .build()
 }
 
 /// Who a program is.

@@ -93,8 +93,7 @@ impl Controller for EndpointsController {
         if let Some(rest) = wait {
             return World::Resting(rest);
         }
-        let wanted = |pod: &Pod| selector.matches(pod.metadata.labels.as_ref());
-        let pods = caches.of::<Pod>().select(&key.namespace, wanted);
+        let pods = caches.of::<Pod>().select(&key.namespace, &selector);
         World::Selecting(Selecting {
             service,
             pods,

@@ -193,8 +193,7 @@ impl Controller for EndpointSliceController {
             return World::Resting(rest);
         }
 
-        let wanted = |pod: &Pod| selector.matches(pod.metadata.labels.as_ref());
-        let pods = caches.of::<Pod>().select(&key.namespace, wanted);
+        let pods = caches.of::<Pod>().select(&key.namespace, &selector);
         let cluster = caches.of::<Node>();
         let names = pods.iter().filter_map(|pod| endpoint::node_name(pod));
         let nodes = names.filter_map(|name| Some((name.to_owned(), cluster.get("", name)?)));

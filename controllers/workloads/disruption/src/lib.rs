@@ -157,11 +157,9 @@ impl Controller for DisruptionController {
     ) -> World {
         let pods = selector(&budget).map(|selector| {
             let namespace = meta::namespace(&budget.metadata);
-            let wanted = |pod: &Pod| {
-                let labels = pod.metadata.labels.as_ref();
-                selector.as_ref().is_some_and(|s| s.matches(labels))
-            };
-            let mut pods = caches.of::<Pod>().select(namespace, wanted);
+            let all = caches.of::<Pod>();
+            let selected = selector.map(|selector| all.select(namespace, &selector));
+            let mut pods = selected.unwrap_or_default();
             pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
             pods
         });

@@ -435,8 +435,7 @@ fn count(field: &str, replicas: i32) -> Result<i32, String> {
 
 /// The pods of a namespace that a selector selects, in order of their names.
 fn selected(caches: &Caches, namespace: &str, selector: &Selector) -> Vec<Arc<Pod>> {
-    let wanted = |pod: &Pod| selector.matches(pod.metadata.labels.as_ref());
-    let mut pods = caches.of::<Pod>().select(namespace, wanted);
+    let mut pods = caches.of::<Pod>().select(namespace, selector);
     pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
     pods
 }
@@ -455,16 +454,18 @@ fn rivals(
     }
     let namespace = meta::namespace(&hpa.metadata);
     let all = caches.of::<HorizontalPodAutoscaler>();
-    let same = all.select(namespace, |other| {
+    let same = all.filter(namespace, |other| {
         other.metadata.uid != hpa.metadata.uid && other.spec.scale_target_ref == *target
     });
     let same = same
         .iter()
         .map(|other| meta::name(&other.metadata).to_owned());
-    let labels: Vec<_> = pods
+    // Those of one template have the same.
+    let mut labels: Vec<_> = pods
         .iter()
         .map(|pod| pod.metadata.labels.as_ref())
         .collect();
+    labels.dedup();
     let others = memory.rivals(&Key::of(&hpa.metadata), &labels);
     let others = others.iter().map(|key| key.name.to_string());
     let mut names: BTreeSet<String> = same.chain(others).collect();

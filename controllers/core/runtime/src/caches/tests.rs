@@ -1,6 +1,11 @@
-use super::Cache;
+#![allow(clippy::unwrap_used)]
+
+use super::{Cache, Key};
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
+use objects::Selector;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn map(namespace: &str, name: &str) -> ConfigMap {
     ConfigMap {
@@ -15,7 +20,7 @@ fn map(namespace: &str, name: &str) -> ConfigMap {
 }
 
 #[test]
-fn few_are_selected_in_large_namespaces_and_in_small_ones() {
+fn few_are_found_in_large_namespaces_and_in_small_ones() {
     let cache = Cache::new();
     for name in ["a", "b", "c", "d"] {
         cache.apply(map("large", name));
@@ -26,7 +31,7 @@ fn few_are_selected_in_large_namespaces_and_in_small_ones() {
             let name = map.metadata.name.as_deref();
             name.is_some_and(|name| names.contains(&name))
         };
-        let mut found: Vec<_> = cache.select(namespace, wanted);
+        let mut found: Vec<_> = cache.filter(namespace, wanted);
         found.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         let names = found.iter().map(|map| map.metadata.name.clone());
         names.map(Option::unwrap_or_default).collect::<Vec<_>>()
@@ -34,4 +39,91 @@ fn few_are_selected_in_large_namespaces_and_in_small_ones() {
     assert_eq!(selected("large", &["a", "d"]), ["a", "d"]);
     assert_eq!(selected("small", &["a", "d"]), ["a"]);
     assert!(selected("none", &["a"]).is_empty());
+}
+
+fn labelled(namespace: &str, name: &str, version: u64, labels: &Value) -> ConfigMap {
+    let meta = json!({
+        "namespace": namespace, "name": name, "resourceVersion": version.to_string(), "labels": labels,
+    });
+    serde_json::from_value(json!({ "metadata": meta })).unwrap()
+}
+
+fn names(mut found: Vec<Arc<ConfigMap>>) -> Vec<String> {
+    found.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+    let names = found.iter().map(|map| map.metadata.name.clone());
+    names.map(Option::unwrap_or_default).collect()
+}
+
+#[test]
+fn a_selector_finds_what_has_its_labels_now() {
+    let cache = Cache::new();
+    cache.apply(labelled(
+        "shop",
+        "a",
+        1,
+        &json!({ "app": "web", "tier": "front" }),
+    ));
+    cache.apply(labelled(
+        "shop",
+        "b",
+        1,
+        &json!({ "app": "web", "tier": "back" }),
+    ));
+    cache.apply(labelled("shop", "c", 1, &Value::Null));
+    cache.apply(labelled("bank", "a", 1, &json!({ "app": "web" })));
+    let selected = |selector: Value| {
+        let selector: LabelSelector = serde_json::from_value(selector).unwrap();
+        names(cache.select("shop", &Selector::parse(&selector).unwrap()))
+    };
+    let web = || json!({ "matchLabels": { "app": "web" } });
+    let is = |operator, values: &[&str]| {
+        let tier = json!({ "key": "tier", "operator": operator, "values": values });
+        json!({ "matchLabels": { "app": "web" }, "matchExpressions": [tier] })
+    };
+    assert_eq!(selected(json!({})), ["a", "b", "c"]);
+    assert_eq!(selected(web()), ["a", "b"]);
+    assert_eq!(selected(is("In", &["back"])), ["b"]);
+    assert_eq!(selected(is("In", &["back", "front"])), ["a", "b"]);
+    assert_eq!(selected(is("NotIn", &["back"])), ["a"]);
+    // Labels that change, come and go after they were indexed.
+    cache.apply(labelled("shop", "a", 2, &json!({ "app": "db" })));
+    cache.apply(labelled("shop", "c", 2, &json!({ "app": "web" })));
+    cache.remove(&labelled("shop", "b", 2, &Value::Null));
+    assert_eq!(selected(web()), ["c"]);
+    assert_eq!(selected(json!({ "matchLabels": { "app": "db" } })), ["a"]);
+    assert!(selected(json!({ "matchLabels": { "app": "none" } })).is_empty());
+}
+
+#[test]
+fn an_object_is_found_by_its_new_owner_and_value_and_no_more_by_the_old_ones() {
+    let cache = Cache::new();
+    cache.index("data", |map: &ConfigMap| {
+        map.data
+            .iter()
+            .flatten()
+            .map(|(key, _)| key.clone())
+            .collect()
+    });
+    let version = |version: u64, owner: &str, key: &str| {
+        let mut map = labelled("shop", "a", version, &Value::Null);
+        map.metadata.owner_references = Some(vec![OwnerReference {
+            controller: Some(true),
+            uid: owner.to_owned(),
+            ..OwnerReference::default()
+        }]);
+        map.data = Some([(key.to_owned(), String::new())].into());
+        map
+    };
+    cache.apply(map("shop", "a"));
+    assert_eq!(names(cache.orphans("shop")), ["a"]);
+    cache.apply(version(2, "u-1", "one"));
+    assert!(cache.orphans("shop").is_empty());
+    assert_eq!(names(cache.owned_by("u-1")), ["a"]);
+    cache.apply(version(3, "u-2", "two"));
+    assert!(cache.owned_by("u-1").is_empty());
+    assert!(cache.indexed("data", "one").is_empty());
+    assert_eq!(names(cache.owned_by("u-2")), ["a"]);
+    assert_eq!(names(cache.indexed("data", "two")), ["a"]);
+    let held = cache.find(&Key::new("shop", "a")).unwrap();
+    assert_eq!(held.metadata.resource_version.as_deref(), Some("3"));
 }
