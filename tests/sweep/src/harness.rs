@@ -1,47 +1,22 @@
 //! Runs a scenario once, with at most one disturbance.
 
 use crate::canon;
-use crate::keys;
 use crate::kubelet::Around;
 use crate::objects;
 use crate::oracle::{self, Oracle};
-use crate::scenario::{Act, Part, Scenario, Step};
+use crate::parts;
+use crate::scenario::{Act, Scenario, Step};
 use ::objects::meta;
-use bootstrap::{BootstrapSigner, TokenCleaner};
-use certificates::{CsrApprover, CsrCleaner, CsrSigner};
-use clusterroleaggregation::AggregationController;
-use cronjob::CronJobController;
-use daemonset::DaemonSetController;
-use deployment::DeploymentController;
-use disruption::{DisruptionController, StaleDisruptionController};
-use endpoints::EndpointsController;
-use endpointslice::EndpointSliceController;
-use endpointslicemirroring::MirroringController;
-use ephemeralvolume::EphemeralVolumeController;
-use hpa::HorizontalPodAutoscalerController;
-use job::JobController;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use namespace::NamespaceController;
-use nodeipam::NodeIpamController;
-use nodelifecycle::NodeLifecycleController;
-use protection::{ClaimProtection, VolumeProtection};
-use replicaset::{ReplicaSetController, ReplicationManager};
-use resourcequota::ResourceQuotaController;
 use runtime::{Clock, Options, Runtime};
 use serde_json::{Value, json};
-use serviceaccount::{RootCaPublisher, ServiceAccountController, TokenController};
-use servicecidr::ServiceCidrController;
 use sim::{Effect, Fault, Lost, Moment, Sim, State, Upset, Write};
-use statefulset::StatefulSetController;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tainteviction::TaintEvictionController;
 use tokio::time::{Instant, sleep};
-use ttl::TtlController;
-use ttlafterfinished::TtlAfterFinishedController;
 
 /// Who the controllers under test are to the server.
 pub const ACTOR: &str = "controllers";
@@ -285,68 +260,7 @@ impl World<'_> {
         self.starts += 1;
         let runtime = Runtime::new(self.sim.client_for(ACTOR), options);
         for part in self.scenario.parts {
-            match part {
-                Part::ReplicaSet => runtime.run(ReplicaSetController, 2),
-                Part::Replication => runtime.run(ReplicationManager, 2),
-                Part::Deployment => runtime.run(DeploymentController, 2),
-                Part::DaemonSet => runtime.run(DaemonSetController::default(), 2),
-                Part::StatefulSet => runtime.run(StatefulSetController, 2),
-                Part::Job => runtime.run(JobController::default(), 2),
-                Part::CronJob => runtime.run(CronJobController::new(runtime.reads()), 2),
-                Part::TtlAfterFinished => runtime.run(TtlAfterFinishedController, 2),
-                Part::Autoscaler => {
-                    runtime.run(HorizontalPodAutoscalerController::new(&runtime), 2);
-                }
-                Part::Disruption => {
-                    runtime.run(DisruptionController::new(runtime.scales()), 2);
-                    runtime.run(StaleDisruptionController, 2);
-                }
-                Part::EndpointSlice => runtime.run(EndpointSliceController::default(), 2),
-                Part::Endpoints => runtime.run(EndpointsController::default(), 2),
-                Part::Mirroring => runtime.run(MirroringController::default(), 2),
-                Part::GarbageCollector => garbagecollector::run(&runtime, 2),
-                Part::Namespace => runtime.run(NamespaceController::new(&runtime), 2),
-                Part::NodeLifecycle => runtime.run(NodeLifecycleController::new(&runtime), 2),
-                Part::TaintEviction => runtime.run(TaintEvictionController::new(&runtime), 2),
-                Part::ResourceQuota => runtime.run(ResourceQuotaController::new(&runtime), 2),
-                Part::PodGc => podgc::run(&runtime, 3, 2),
-                Part::Volumes => {
-                    persistentvolume::run(&runtime, 2);
-                    runtime.run(ClaimProtection::new(runtime.reads()), 2);
-                    runtime.run(VolumeProtection, 2);
-                    runtime.run(EphemeralVolumeController, 2);
-                    hostpath::run(&runtime, 2);
-                }
-                Part::ServiceAccount => runtime.run(ServiceAccountController, 2),
-                Part::RootCa => runtime.run(RootCaPublisher::new("PEM".to_owned()), 2),
-                Part::Ranges => {
-                    runtime.run(NodeIpamController::new(keys::ranges()), 2);
-                    runtime.run(TtlController::default(), 2);
-                }
-                Part::ServiceRanges => runtime.run(ServiceCidrController, 2),
-                Part::Roles => runtime.run(AggregationController, 2),
-                Part::Tokens => {
-                    let ca = Some("PEM".to_owned());
-                    let tokens = TokenController::new(keys::issuer(), ca, runtime.reads());
-                    runtime.run(tokens, 2);
-                }
-                Part::Certificates => {
-                    runtime.run(CsrApprover::new(runtime.reads()), 2);
-                    runtime.run(CsrSigner::new(keys::authorities()), 2);
-                    runtime.run(CsrCleaner, 2);
-                }
-                Part::Bootstrap => {
-                    runtime.run(BootstrapSigner, 2);
-                    runtime.run(TokenCleaner, 2);
-                }
-                Part::Scheduler => {
-                    scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
-                }
-                Part::Kubelet => {
-                    let agent = kubelet::Agent::new(&runtime, kubelet::Options::default());
-                    runtime.spawn("kubelet", agent.run());
-                }
-            }
+            parts::run(&runtime, *part);
         }
         let starting = runtime.clone();
         runtime.spawn("start", async move { starting.start().await });

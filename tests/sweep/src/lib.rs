@@ -16,6 +16,7 @@ pub mod kubelet;
 pub mod nodes;
 pub mod objects;
 pub mod oracle;
+mod parts;
 pub mod scenario;
 pub mod scenarios;
 pub mod sweep;
