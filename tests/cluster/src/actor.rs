@@ -1,6 +1,7 @@
 //! Who turns objects into other objects: our loops, or upstream's programs.
 
 use crate::audit::Writer;
+use crate::door::Way;
 use crate::shown::{Source, free_port};
 use anyhow::{Result, anyhow};
 use bootstrap::{BootstrapSigner, TokenCleaner};
@@ -20,7 +21,7 @@ use ephemeralvolume::EphemeralVolumeController;
 use hpa::HorizontalPodAutoscalerController;
 use jiff::SignedDuration;
 use job::JobController;
-use kube::Client;
+use kube::{Client, Config};
 use kubelet::metrics::serve::Server;
 use namespace::NamespaceController;
 use nodeipam::NodeIpamController;
@@ -113,11 +114,11 @@ enum Loops {
 }
 
 impl Actor {
-    /// Starts its loops on `plane`.
-    async fn act(self, plane: &ControlPlane) -> Result<Loops> {
+    /// Starts its loops on `plane`, which they reach on this way.
+    async fn act(self, plane: &ControlPlane, way: &Way) -> Result<Loops> {
         match self {
             Self::Corten => {
-                let runtime = process(plane, Writer::Loops)?;
+                let runtime = process(&way.config, Writer::Loops)?;
                 // The whole file, as kube-controller-manager reads it: neither changes what the other has published.
                 let root_ca = std::fs::read_to_string(plane.pki().file("ca.crt"))?;
                 runtime.run(DeploymentController, WORKERS);
@@ -156,10 +157,9 @@ impl Actor {
                 let tools = [Tool::KubeControllerManager, Tool::KubeScheduler];
                 let from = AssetOptions::default();
                 let assets = Assets::locate(&from, &tools, &Progress::default()).await?;
-                let kubeconfig = plane.kubeconfig_path();
                 let ranges = format!("--cluster-cidr={CLUSTER_CIDR}");
                 let services = format!("--service-cluster-ip-range={SERVICE_RANGE}");
-                let upstream = Upstream::new(&assets, &kubeconfig, plane.data_dir());
+                let upstream = Upstream::new(&assets, &way.kubeconfig, plane.data_dir());
                 let port = free_port()?;
                 let manager = Upstream {
                     secure_port: Some(port),
@@ -205,9 +205,9 @@ fn run_small(runtime: &Runtime, plane: &ControlPlane, root_ca: &str) -> Result<(
     Ok(())
 }
 
-/// A process of ours on `plane`.
-fn process(plane: &ControlPlane, writer: Writer) -> Result<Runtime> {
-    let client = Client::try_from(writer.signs(plane.admin_config()))?;
+/// A process of ours with this access.
+fn process(access: &Config, writer: Writer) -> Result<Runtime> {
+    let client = Client::try_from(writer.signs(access.clone()))?;
     Ok(Runtime::new(client, runtime::Options::default()))
 }
 
@@ -228,27 +228,33 @@ impl Loops {
 /// Hollow nodes, and the loops of one actor.
 pub(crate) struct Acting {
     nodes: Runtime,
+    way: Way,
     // Absent after loops that did not begin.
     loops: Option<Loops>,
 }
 
 impl Acting {
-    /// Starts the loops and the nodes on `plane`.
-    pub(crate) async fn start(actor: Actor, plane: &ControlPlane, nodes: usize) -> Result<Self> {
-        let loops = Some(actor.act(plane).await?);
+    /// Starts the loops, on this way, and the nodes on `plane`.
+    pub(crate) async fn start(
+        actor: Actor,
+        plane: &ControlPlane,
+        way: Way,
+        nodes: usize,
+    ) -> Result<Self> {
+        let loops = Some(actor.act(plane, &way).await?);
         let options = kubelet::Options {
             count: nodes,
             own_ranges: false,
             ..kubelet::Options::default()
         };
-        let nodes = process(plane, Writer::Nodes)?;
+        let nodes = process(&plane.admin_config(), Writer::Nodes)?;
         let metrics = Server::new(&nodes, options.profiles.clone());
         nodes.spawn("metrics", metrics.run());
         // Who makes volumes is nobody's own: it works with either actor.
         hostpath::run(&nodes, WORKERS);
         nodes.spawn("nodes", kubelet::Agent::new(&nodes, options).run());
         nodes.start().await;
-        Ok(Self { nodes, loops })
+        Ok(Self { nodes, way, loops })
     }
 
     /// Ends the loops, and starts those of `actor` in their place.
@@ -256,7 +262,7 @@ impl Acting {
         if let Some(loops) = self.loops.take() {
             loops.stop().await;
         }
-        self.loops = Some(actor.act(plane).await?);
+        self.loops = Some(actor.act(plane, &self.way).await?);
         Ok(())
     }
 

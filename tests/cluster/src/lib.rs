@@ -21,6 +21,7 @@
 
 pub mod actor;
 mod audit;
+mod door;
 mod dump;
 mod eventually;
 mod failure;
@@ -39,6 +40,7 @@ pub use program::program;
 use anyhow::{Context, Result, anyhow};
 use audit::Audit;
 use controlplane::{ControlPlane, Options};
+use door::{Shut, Way};
 use folder::Folder;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client, Config};
@@ -57,6 +59,7 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     audit: Audit,
     shown: shown::Shown,
+    door: Shut,
     // It ends when this is dropped.
     words: Option<UnboundedSender<HandOver>>,
     thread: Option<JoinHandle<()>>,
@@ -79,7 +82,23 @@ impl Cluster {
     /// Starts a cluster with `nodes` hollow nodes; returns when they are ready and pods can be made in
     /// the namespace `default`. Must not be called where blocking is forbidden.
     pub fn start(actor: Actor, nodes: usize) -> Result<Self> {
-        Self::launch(Some((actor, nodes)))
+        Self::launch(Some(Cast {
+            actor,
+            nodes,
+            door: None,
+        }))
+    }
+
+    /// The same with a door between the loops and the API server, see [`Cluster::shut`].
+    pub fn behind_a_door(actor: Actor, nodes: usize) -> Result<Self> {
+        let door = Some(Shut::default());
+        Self::launch(Some(Cast { actor, nodes, door }))
+    }
+
+    /// Holds back from now on what the loops' watches of this kind (`leases`) bring, and of no other; with none, lets
+    /// all through, also what was held back. Only [`Cluster::behind_a_door`].
+    pub fn shut(&self, kind: Option<&'static str>) {
+        self.door.send_replace(kind);
     }
 
     /// Lets other loops act from now on; the nodes go on. Returns when those before have ended and those after have
@@ -108,7 +127,7 @@ impl Cluster {
         Self::launch(None)
     }
 
-    fn launch(cast: Option<(Actor, usize)>) -> Result<Self> {
+    fn launch(cast: Option<Cast>) -> Result<Self> {
         if std::env::var_os("RUST_LOG").is_some() {
             runtime::log::init(0, runtime::log::Format::Text).map_err(|error| anyhow!(error))?;
         }
@@ -119,6 +138,8 @@ impl Cluster {
         if cast.is_some() {
             options.apiserver_flags = audit.flags()?;
         }
+        let given = cast.as_ref().and_then(|cast| cast.door.clone());
+        let door = given.unwrap_or_default();
         let (words, mut word) = unbounded_channel::<HandOver>();
         let shown = shown::Shown::default();
         let shows = shown.clone();
@@ -174,6 +195,7 @@ impl Cluster {
             kubeconfig,
             audit,
             shown,
+            door,
             words: Some(words),
             thread: Some(thread),
             _folder: folder,
@@ -214,15 +236,27 @@ struct HandOver {
     told: mpsc::Sender<Result<()>>,
 }
 
+/// Who acts, on so many nodes, and what is between them and the API server.
+struct Cast {
+    actor: Actor,
+    nodes: usize,
+    door: Option<Shut>,
+}
+
 type Begun = ((ControlPlane, Option<actor::Acting>), (Config, PathBuf));
 
-async fn begin(options: Options, cast: Option<(Actor, usize)>) -> Result<Begun> {
+async fn begin(options: Options, cast: Option<Cast>) -> Result<Begun> {
     let plane = ControlPlane::start(options).await?;
     let access = (plane.admin_config(), plane.kubeconfig_path());
-    let Some((actor, nodes)) = cast else {
+    let Some(Cast { actor, nodes, door }) = cast else {
         return Ok(((plane, None), access));
     };
-    let acting = actor::Acting::start(actor, &plane, nodes).await?;
+    let (config, kubeconfig) = access.clone();
+    let way = match door {
+        None => Way { config, kubeconfig },
+        Some(shut) => Way::through(config, plane.data_dir(), &shut).await?,
+    };
+    let acting = actor::Acting::start(actor, &plane, way, nodes).await?;
     let client = Client::try_from(access.0.clone())?;
     eventually("the cluster is ready", async || {
         let all = Api::<Node>::all(client.clone())

@@ -562,7 +562,7 @@ fn an_announcement_is_taken_back_after_two_minutes() {
             "lastTransitionTime": ago(since),
         }] } });
         if let Some(condition) = more.get("condition") {
-            merge(&mut pod["status"]["conditions"][0], &condition);
+            merge(&mut pod["status"]["conditions"][0], condition);
         } else {
             merge(&mut pod, &more);
         }

@@ -8,6 +8,7 @@ mod countdown;
 mod fleet;
 mod policy;
 mod record;
+mod stale;
 
 use anyhow::{Context, Result, ensure};
 use cluster::{Actor, Cluster, Namespace, Outcome, Write, Writer, actor, eventually, summary};
