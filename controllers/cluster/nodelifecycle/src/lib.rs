@@ -101,7 +101,10 @@ impl NodeLifecycleController {
                 locked(&leases).lease(lease, clock.now());
             }
         };
-        runtime.caches().of::<Lease>().listen(Box::new(listener));
+        runtime
+            .caches()
+            .leisurely::<Lease>()
+            .listen(Box::new(listener));
         Self {
             reads: runtime.reads(),
             contact: runtime.contact(),

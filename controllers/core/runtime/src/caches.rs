@@ -18,8 +18,12 @@ use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Duration;
 use store::{Store, orphan_key};
 use tokio::sync::Notify;
+
+/// How long changes may wait for more of them, see [`Caches::leisurely`].
+const LEISURE: Duration = Duration::from_millis(500);
 
 /// Namespace and name of an object; cluster-scoped ones have an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,6 +100,8 @@ pub struct Cache<K: Watched> {
     synced: AtomicBool,
     /// Somebody here needs all of each object.
     whole: AtomicBool,
+    /// Nobody here needs changes at once.
+    leisurely: AtomicBool,
     pub(crate) advanced: Notify,
 }
 
@@ -109,6 +115,7 @@ impl<K: Watched> Cache<K> {
             lists_done: AtomicU64::new(0),
             synced: AtomicBool::new(false),
             whole: AtomicBool::new(false),
+            leisurely: AtomicBool::new(false),
             advanced: Notify::new(),
         }
     }
@@ -211,6 +218,13 @@ impl<K: Watched> Cache<K> {
     }
 
     // What the informer calls.
+
+    pub(crate) fn pause(&self) -> Duration {
+        match self.leisurely.load(Ordering::Relaxed) {
+            true => LEISURE,
+            false => Duration::ZERO,
+        }
+    }
 
     pub(crate) fn begin_list(&self) {
         self.lists_begun.fetch_add(1, Ordering::AcqRel);
@@ -454,6 +468,15 @@ impl Caches {
     pub fn whole<K: Watched>(&self) -> Arc<Cache<K>> {
         let cache = self.of::<K>();
         cache.whole.store(true, Ordering::Relaxed);
+        cache
+    }
+
+    /// The cache of a kind, for those who do not need its changes at once: what comes within half a second is read
+    /// together. For objects that change all the time, as the Leases of nodes do. To be called before
+    /// [`Caches::start`].
+    pub fn leisurely<K: Watched>(&self) -> Arc<Cache<K>> {
+        let cache = self.of::<K>();
+        cache.leisurely.store(true, Ordering::Relaxed);
         cache
     }
 

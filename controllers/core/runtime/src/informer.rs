@@ -38,6 +38,11 @@ pub(crate) trait Sink: Sync {
         let _ = version;
     }
 
+    /// How long what is said may wait for more to be read together with it.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The resourceVersion of an object.
     fn version(object: &Self::Item) -> Option<&String>;
 }
@@ -63,6 +68,10 @@ impl<K: Watched> Sink for Cache<K> {
 
     fn reach(&self, version: &str) {
         Cache::reach(self, version);
+    }
+
+    fn pause(&self) -> Duration {
+        Cache::pause(self)
     }
 
     fn version(object: &K) -> Option<&String> {
@@ -122,6 +131,7 @@ async fn changes<S: Sink>(
     let begun = Instant::now();
     let mut quiet = true;
     let mut changes = source.watch(version).await?;
+    changes.pause(cache.pause());
     while let Some(said) = changes.next().await? {
         match said {
             Said::Put(object) => {

@@ -23,6 +23,8 @@ use std::{fmt, str};
 
 /// The server ends a watch after this many seconds; one that has been silent 5 s longer is dead.
 const SILENCE: u32 = 50;
+/// What follows within this time has come together.
+const TOGETHER: Duration = Duration::from_millis(2);
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
 
@@ -152,6 +154,11 @@ pub(crate) struct Changes<K> {
 }
 
 impl<K: Readable> Changes<K> {
+    /// From now on things are read together that come within such a time.
+    pub(crate) fn pause(&mut self, pause: Duration) {
+        self.lines.pause = pause;
+    }
+
     /// The next thing that is said; None when the watch has come to its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Said<K>>, Error> {
         loop {
@@ -227,15 +234,18 @@ struct Lines {
     buffer: BytesMut,
     /// How much of the buffer has been looked through for the end of a line.
     looked: usize,
+    /// How long to wait, once all is read that is there, before more is read.
+    pause: Duration,
 }
 
 impl Lines {
     fn new(body: Body) -> Self {
-        let (buffer, looked) = (BytesMut::new(), 0);
+        let (buffer, looked, pause) = (BytesMut::new(), 0, Duration::ZERO);
         Self {
             body,
             buffer,
             looked,
+            pause,
         }
     }
 
@@ -264,7 +274,18 @@ impl Lines {
 
     /// Reads more, if there is more.
     async fn read(&mut self) -> Result<bool, Error> {
-        match self.body.frame().await {
+        let frame = match self.pause {
+            Duration::ZERO => self.body.frame().await,
+            pause => match tokio::time::timeout(TOGETHER, self.body.frame()).await {
+                Ok(frame) => frame,
+                Err(_) => {
+                    // To be woken for each event costs more than to read it.
+                    tokio::time::sleep(pause).await;
+                    self.body.frame().await
+                }
+            },
+        };
+        match frame {
             None => Ok(false),
             Some(Err(error)) => Err(Error::Broken(error.to_string())),
             Some(Ok(frame)) => {

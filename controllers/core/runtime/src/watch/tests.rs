@@ -2,6 +2,8 @@
 
 use super::*;
 use http::Response;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 use std::convert::Infallible;
@@ -133,4 +135,29 @@ async fn an_answer_that_is_no_status_is_told_as_it_is() {
     let (source, _) = server(vec![(502, "bad gateway".to_owned())]);
     let error = source.list().await.err().unwrap();
     assert_eq!(error.to_string(), "Bad Gateway: bad gateway");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_during_a_pause_is_read_together() {
+    let begun = tokio::time::Instant::now();
+    let service = tower::service_fn(move |_| async move {
+        let body = futures::stream::unfold(0, move |n| async move {
+            let at = [0, 100, 200, 900].get(n)?;
+            tokio::time::sleep_until(begun + Duration::from_millis(*at)).await;
+            let frame = Frame::data(Bytes::from(format!("{at}\n")));
+            Some((Ok::<_, Infallible>(frame), n + 1))
+        });
+        Ok::<_, Infallible>(Response::new(StreamBody::new(Box::pin(body))))
+    });
+    let client = Client::new(service, "default");
+    let answer = client.send(http::Request::new(Body::empty())).await;
+    let mut lines = Lines::new(answer.unwrap().into_body());
+    lines.pause = Duration::from_millis(500);
+    let mut read = Vec::new();
+    while let Some(line) = lines.next().await.unwrap() {
+        read.push((line, begun.elapsed().as_millis() / 100));
+    }
+    let read: Vec<_> = read.iter().map(|(line, at)| (&line[..], *at)).collect();
+    let wanted: [(&[u8], u128); 4] = [(b"0", 0), (b"100", 5), (b"200", 5), (b"900", 10)];
+    assert_eq!(read, wanted);
 }
