@@ -16,7 +16,7 @@
 //! place of our loops (a test that these fail is a wrong test, unless it is for one of their named
 //! bugs); `KEEP=1` leaves namespaces and etcd's data behind; `RUST_LOG` shows the log of our loops.
 //!
-//! Start reading at [`Cluster`], then [`Namespace`]. Who acts is in [`actor`].
+//! Start reading at [`Cluster`], then [`Namespace`]. Who acts is in [`actor`]; what makes their caches old, in `door`.
 #![forbid(unsafe_code)]
 
 pub mod actor;
