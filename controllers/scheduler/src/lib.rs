@@ -6,7 +6,7 @@
 //! the decision.
 //!
 //! ```text
-//! watch Node, Pod ──► Cycle { Cluster, Queue } ──► decide(pod, snapshot, seed) ──► Binding │ condition + event
+//! watch Node, Pod … ─► Cycle { Cluster, Queue } ──► decide(pod, snapshot, seed) ──► Binding │ condition + event
 //!                       ▲                                                             │
 //!                       └───────────────── bound │ unbound ◄──────────────────────────┘
 //! ```
@@ -17,8 +17,12 @@
 //! A pod whose claims wait for their first consumer is given a node first; its claims are told which, and it is bound
 //! when they are ([`volumes`]). The loop goes on meanwhile.
 //!
-//! It does not (yet) preempt, and looks at neither pod affinity nor a pod's own topology spread constraints nor resource
-//! claims, nor at what CSI drivers say of their storage's capacity and their nodes' limits. The condition of a gated pod is the API server's to write.
+//! For a pod that no node will do for, less important pods are made to leave ([`preempt`]); its place is kept for it
+//! meanwhile. A pod that waits is woken by what the plugins that rejected it say can help it ([`plugin::Happening`]).
+//! Several schedulerNames, each with plugins of its own, are served by one loop ([`config`]).
+//!
+//! It does not (yet) look at resource claims, nor at what CSI drivers say of their storage's capacity, nor does it ask
+//! extenders. The condition of a gated pod is the API server's to write.
 //!
 //! Upstream: `pkg/scheduler`. Start reading at [`decide`], then [`plugins`] (the table), [`cycle`] and [`queue`].
 #![forbid(unsafe_code)]

@@ -337,3 +337,36 @@ fn pods_wait_for_what_spread_and_affinity_depend_on() {
     cycle.pod(&pod("db", on("m", db)), at(60.0));
     assert_eq!(next(&mut cycle, 60.0), "b to m");
 }
+
+#[test]
+fn each_profile_decides_about_its_own_pods() {
+    let profile = |name: &str, table: Table| Profile {
+        name: name.to_owned(),
+        table,
+    };
+    let blind = Table {
+        filters: Vec::new(),
+        ..Table::default()
+    };
+    let profiles = vec![
+        profile("default-scheduler", Table::default()),
+        profile("blind", blind),
+    ];
+    let mut cycle = Cycle::new(profiles, Backoff::default());
+    cycle.node(
+        node("n", json!({ "spec": { "unschedulable": true } })),
+        at(0.0),
+    );
+    cycle.pod(&pod("a", json!({})), at(0.0));
+    cycle.pod(
+        &pod("b", json!({ "spec": { "schedulerName": "blind" } })),
+        at(0.1),
+    );
+    cycle.pod(
+        &pod("c", json!({ "spec": { "schedulerName": "other" } })),
+        at(0.2),
+    );
+    assert_eq!(next(&mut cycle, 0.2), "a nowhere, told");
+    assert_eq!(next(&mut cycle, 0.2), "b to n");
+    assert_eq!(next(&mut cycle, 0.2), "idle");
+}

@@ -411,3 +411,35 @@ fn the_lot_falls_on_every_equal_node_and_only_by_the_seed() {
         "{counts:?}"
     );
 }
+
+#[test]
+fn a_part_of_the_nodes_is_enough_if_somebody_says_so() {
+    for (nodes, percentage, expected) in [
+        (5000, None, 5000),
+        (5000, Some(10), 500),
+        (5000, Some(100), 5000),
+        (500, Some(10), 100),
+        (50, Some(10), 50),
+    ] {
+        let table = Table {
+            percentage,
+            ..Table::default()
+        };
+        assert_eq!(table.enough(nodes), expected, "{nodes} {percentage:?}");
+    }
+    let many = cluster((0..300).map(|i| node(&format!("n{i:03}"), json!({}))));
+    let table = Table {
+        percentage: Some(1),
+        ..Table::default()
+    };
+    // The best one is outside of the part that is looked at, mostly; and the part is another each time.
+    let mut used = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let decision = decide(&table, &info("new", json!({})), many.snapshot(), seed);
+        let Decision::Bind { node, .. } = decision else {
+            panic!("there is room")
+        };
+        used.insert(node);
+    }
+    assert!(used.len() > 30, "{}", used.len());
+}

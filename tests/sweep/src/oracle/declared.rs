@@ -87,7 +87,10 @@ pub(super) fn declares(part: Part, write: &Write) -> bool {
             ) && !(write.kind == "PersistentVolumeClaim" && write.verb == Verb::Delete)
         }
         Part::Scheduler => {
-            (write.kind == "Pod" && matches!(write.subresource, "binding" | "status"))
+            // It deletes pods that have to make room.
+            let of_pods =
+                matches!(write.subresource, "binding" | "status") || write.verb == Verb::Delete;
+            (write.kind == "Pod" && of_pods)
                 || (matches!(write.kind, "PersistentVolume" | "PersistentVolumeClaim")
                     && write.verb == Verb::Patch)
         }

@@ -29,6 +29,13 @@ fn on(name: &str, node: &str) -> Value {
     pod
 }
 
+/// A pod that wants so many cores, with a priority.
+fn important(name: &str, cpu: &str, priority: i32) -> Value {
+    let mut pod = wants(name, cpu);
+    pod["spec"]["priority"] = priority.into();
+    pod
+}
+
 pub(super) fn all() -> Vec<Scenario> {
     let nodes = ["node-1", "node-2", "node-3"].map(|name| node(name, "8"));
     let many = (1..=20).map(|n| wants(&format!("web-{n}"), "1"));
@@ -84,6 +91,36 @@ pub(super) fn all() -> Vec<Scenario> {
             end: |sim| {
                 let pods = sim.list::<Pod>(Some("default"));
                 pods.len() == 21 && pods.iter().all(|p| objects::pod::node_name(p).is_some())
+            },
+        },
+        Scenario {
+            name: "preemption",
+            parts: &[Part::Scheduler],
+            around: Surroundings {
+                binds: false,
+                runs: true,
+            },
+            begin: vec![
+                node("node-0", "4"),
+                important("least", "2", 1),
+                important("less", "2", 2),
+            ],
+            steps: vec![
+                after(10, Act::Create(important("more", "2", 5))),
+                after(30, Act::Create(important("most", "2", 9))),
+                after(30, Act::Create(important("late", "2", 5))),
+            ],
+            bounds: Bounds::default(),
+            end: |sim| {
+                let mut there: Vec<String> = sim
+                    .list::<Pod>(Some("default"))
+                    .iter()
+                    .filter(|pod| objects::pod::node_name(pod).is_some())
+                    .map(|pod| objects::meta::name(&pod.metadata).to_owned())
+                    .collect();
+                there.sort();
+                // Who is as important as those that are there waits.
+                there == ["more", "most"] && sim.list::<Pod>(Some("default")).len() == 3
             },
         },
         Scenario {
