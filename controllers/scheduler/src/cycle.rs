@@ -406,9 +406,12 @@ impl Cycle {
         self.forget(uid, now);
     }
 
-    /// The condition could not be written; the next attempt writes it whatever it says.
-    pub fn untold(&mut self, uid: &str) {
+    /// The condition could not be written; the next attempt writes it whatever it says, which is soon if that may help.
+    pub fn untold(&mut self, uid: &str, soon: bool) {
         self.told.remove(uid);
+        if soon {
+            self.queue.delay(uid);
+        }
     }
 
     /// How many pods wait where.

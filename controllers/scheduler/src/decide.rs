@@ -61,19 +61,19 @@ pub fn goes_on_waiting(
     slot: Option<u32>,
 ) -> Option<Wait> {
     let (events, happening) = what;
-    let far = |(index, filter): (usize, &Box<dyn Filter>)| {
-        !filter.is_local() && wait.rejected_by.contains(index) && filter.wakes().meets(events)
+    let rejecting = |is_local: bool| {
+        let all = table.filters.iter().enumerate();
+        all.filter(move |(index, filter)| {
+            filter.is_local() == is_local
+                && wait.rejected_by.contains(*index)
+                && filter.wakes().meets(events)
+        })
     };
-    let mut filters = table.filters.iter().enumerate();
-    if filters.any(|at| far(at) && at.1.is_helped(pod, happening, all)) {
+    if rejecting(false).any(|(_, filter)| filter.is_helped(pod, happening, all)) {
         return None;
     }
     // Who was rejected by nobody in particular is tried whatever happens.
-    let is_local = |(index, filter): (usize, &Box<dyn Filter>)| {
-        filter.is_local() && wait.rejected_by.contains(index) && filter.wakes().meets(events)
-    };
-    let mut filters = table.filters.iter().enumerate();
-    if wait.rejected_by != PluginSet::default() && !filters.any(is_local) {
+    if wait.rejected_by != PluginSet::default() && rejecting(true).next().is_none() {
         return Some(Wait::default());
     }
     slot.and_then(|slot| obstacle(table, pod, all, slot))

@@ -397,7 +397,9 @@ impl Shell {
         let action = bind::unschedulable(info, message, nominated, self.runtime.now());
         if let Err(failure) = self.executor(info).run(&action).await {
             tracing::debug!(pod = %failure.on, error = failure.message, "condition not written");
-            self.cycle().untold(&info.uid);
+            let soon = matches!(failure.cause, Cause::Transient | Cause::Conflict);
+            self.cycle().untold(&info.uid, soon);
+            self.changed.notify_one();
         }
     }
 

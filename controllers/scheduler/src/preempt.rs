@@ -124,9 +124,9 @@ pub fn preempt(
         Some(Ok(room)) => return Preemption::Room(room),
         Some(Err((victimless, reasons))) => {
             count(VICTIMLESS, victimless);
-            reasons
-                .iter()
-                .for_each(|(text, number)| count(text, *number));
+            for (text, number) in &reasons {
+                count(text, *number);
+            }
         }
     }
     Preemption::Helpless(histogram(diagnosis.nodes, &outcomes))

@@ -227,6 +227,23 @@ impl Queue {
         }
     }
 
+    /// A pod that waits for changes is tried again after its back-off, as what was to be done about it was not.
+    pub fn delay(&mut self, uid: &str) {
+        let times = self.times;
+        let Some(entry) = self.pods.get(uid) else {
+            return;
+        };
+        if matches!(entry.place, Some(Place::Parked { .. })) {
+            let until = entry.ready_at(times);
+            self.leave(uid);
+            let place = Place::Backoff {
+                until,
+                is_error: true,
+            };
+            self.enter(uid, place);
+        }
+    }
+
     /// Something happened in the cluster: pods that wait for it are tried again, after their back-off. One for which
     /// it was not enough, as `lacks` knows from what it waits for, goes on waiting, and for what it lacks as well.
     pub fn wake(

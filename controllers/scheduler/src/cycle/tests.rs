@@ -139,8 +139,12 @@ fn the_condition_is_written_when_it_changes() {
     assert_eq!(next(&mut cycle, 300.0), "a nowhere");
     cycle.node(node("m", json!({})), at(301.0));
     assert_eq!(next(&mut cycle, 600.0), "a nowhere, told");
-    cycle.untold("u-a");
+    cycle.untold("u-a", false);
+    assert_eq!(next(&mut cycle, 650.0), "idle");
     assert_eq!(next(&mut cycle, 900.0), "a nowhere, told");
+    cycle.untold("u-a", true);
+    assert_eq!(next(&mut cycle, 900.5), "idle");
+    assert_eq!(next(&mut cycle, 910.0), "a nowhere, told");
 
     // After a restart the condition is known from the pod.
     let message = "0/1 nodes are available: 1 Insufficient cpu. \

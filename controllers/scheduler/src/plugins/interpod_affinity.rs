@@ -180,7 +180,8 @@ impl<'a> State<'a> {
             }
         }
         // The first of pods that want to be near each other may be anywhere, or none would ever run.
-        if !near && !(self.met.get() == 0 && self.itself) {
+        let is_first = self.met.get() == 0 && self.itself;
+        if !near && !is_first {
             return unresolvable();
         }
         let is_there = |tally: &Tally| tally.at(slot).is_some_and(|count| count > 0);
@@ -228,12 +229,12 @@ impl Filter for InterPodAffinity {
         let own = terms(pod);
         match by {
             Happening::Pod { old, new } => {
-                let near = |other: &Option<&PodInfo>| {
+                let near = |other: Option<&PodInfo>| {
                     let demanded =
                         |other: &&PodInfo| own.is_some_and(|own| own.demands_all(&other.pod, all));
                     other.as_ref().is_some_and(demanded)
                 };
-                let apart = |other: &Option<&PodInfo>| {
+                let apart = |other: Option<&PodInfo>| {
                     other.is_some_and(|other| {
                         let mut refuses = own.into_iter().flat_map(|own| &own.refuses);
                         let mut refused = terms(other).into_iter().flat_map(|terms| &terms.refuses);
@@ -242,7 +243,7 @@ impl Filter for InterPodAffinity {
                     })
                 };
                 // One less that is wanted may make this pod the first of its kind.
-                near(old) != near(new) || apart(old) && !apart(new)
+                near(*old) != near(*new) || apart(*old) && !apart(*new)
             }
             Happening::Node { old, new } => {
                 let moved = |term: &Term| {

@@ -158,12 +158,14 @@ impl Filter for TopologySpread {
                 each.any(|constraint| selects(constraint, old) != selects(constraint, new))
             }
             Happening::Node { old, new } => {
-                let value = |of: &Option<&Node>, key: &str| {
+                let value = |of: Option<&Node>, key: &str| {
                     of.and_then(|node| meta::label(&node.metadata, key).map(str::to_owned))
                 };
-                let has_all = |of| constraints.iter().all(|each| value(of, each.key).is_some());
-                let (before, after) = (has_all(old), has_all(new));
-                let mut moved = || each.any(|each| value(old, each.key) != value(new, each.key));
+                let has_all = |of: Option<&Node>| {
+                    constraints.iter().all(|each| value(of, each.key).is_some())
+                };
+                let (before, after) = (has_all(*old), has_all(*new));
+                let mut moved = || each.any(|each| value(*old, each.key) != value(*new, each.key));
                 let tainted = || old.map(node::taints) != new.map(node::taints);
                 before != after || after && (moved() || tainted())
             }
