@@ -229,7 +229,12 @@ fn less_important_pods_leave_for_a_more_important_one() -> Outcome {
         })
         .await?;
         let high = json!({ "containers": wants("800m"), "priorityClassName": class });
-        let high = ns.create::<Pod>(there(&ns, "high", "high", high)).await?;
+        // Admission may not know the class yet.
+        let high = eventually("the pod is admitted", async || {
+            ns.create::<Pod>(there(&ns, "high", "high", high.clone()))
+                .await
+        })
+        .await?;
         ns.until("high", "runs", runs).await?;
         let left = ns.list::<Pod>("app=low").await?;
         let left: Vec<String> = left
@@ -264,8 +269,11 @@ fn less_important_pods_leave_for_a_more_important_one() -> Outcome {
             Ok(classes.create(&PostParams::default(), &gentle).await?)
         })
         .await?;
-        ns.create::<Pod>(there(&ns, "gentle", "gentle", never))
-            .await?;
+        eventually("the pod is admitted", async || {
+            ns.create::<Pod>(there(&ns, "gentle", "gentle", never.clone()))
+                .await
+        })
+        .await?;
         let text = "preemption: not eligible due to preemptionPolicy=Never.";
         ns.event("gentle", "FailedScheduling", text).await?;
         classes.delete(&class, &DeleteParams::default()).await?;
