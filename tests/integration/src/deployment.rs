@@ -220,7 +220,8 @@ fn a_name_that_is_taken_gives_another_hash() -> Outcome {
         let name = first.name_any();
         // A stranger with the name that the same template would get again.
         ns.delete::<Deployment>("web").await?;
-        ns.delete::<ReplicaSet>(&name).await?;
+        ns.until_all::<ReplicaSet>("", "are gone", <[_]>::is_empty)
+            .await?;
         let mut stranger = crate::manifest::replica_set(&name, 0);
         stranger["metadata"]["labels"] = json!({ "app": "stranger" });
         ns.create::<ReplicaSet>(stranger).await?;
