@@ -15,7 +15,8 @@ use std::sync::Arc;
 /// All cohorts of the pods that are on nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Cohorts {
-    all: Vec<Cohort>,
+    /// What is dissolved leaves nothing behind: it would keep a pod that is long gone.
+    all: Vec<Option<Cohort>>,
     free: Vec<u32>,
     by_hash: AHashMap<u64, Vec<u32>>,
     by_namespace: AHashMap<String, BTreeSet<u32>>,
@@ -84,7 +85,12 @@ impl Cohorts {
     /// A pod came to the node in this slot.
     pub(crate) fn enter(&mut self, info: &Arc<PodInfo>, slot: u32) {
         let index = self.find(info).unwrap_or_else(|| self.found(info));
-        let count = self.all[index as usize].on.entry(slot).or_default();
+        let Some(cohort) = &mut self.all[index as usize] else {
+            return;
+        };
+        // The newest of them, which others keep too.
+        cohort.like = info.clone();
+        let count = cohort.on.entry(slot).or_default();
         count.all += 1;
         count.living += u32::from(!meta::is_deleting(&info.pod.metadata));
     }
@@ -92,7 +98,9 @@ impl Cohorts {
     /// A pod that came has left.
     pub(crate) fn leave(&mut self, info: &PodInfo, slot: u32) {
         let Some(index) = self.find(info) else { return };
-        let on = &mut self.all[index as usize].on;
+        let Some(Cohort { on, .. }) = &mut self.all[index as usize] else {
+            return;
+        };
         if let Some(count) = on.get_mut(&slot) {
             count.all -= 1;
             count.living -= u32::from(!meta::is_deleting(&info.pod.metadata));
@@ -107,7 +115,10 @@ impl Cohorts {
 
     fn find(&self, info: &PodInfo) -> Option<u32> {
         let mut candidates = self.by_hash.get(&info.alike)?.iter().copied();
-        candidates.find(|index| are_alike(&self.all[*index as usize].like.pod, &info.pod))
+        candidates.find(|index| {
+            let cohort = self.all[*index as usize].as_ref();
+            cohort.is_some_and(|cohort| are_alike(&cohort.like.pod, &info.pod))
+        })
     }
 
     fn found(&mut self, info: &Arc<PodInfo>) -> u32 {
@@ -117,8 +128,8 @@ impl Cohorts {
         };
         let index = self.free.pop().unwrap_or(self.all.len() as u32);
         match self.all.get_mut(index as usize) {
-            Some(free) => *free = cohort,
-            None => self.all.push(cohort),
+            Some(free) => *free = Some(cohort),
+            None => self.all.push(Some(cohort)),
         }
         self.by_hash.entry(info.alike).or_default().push(index);
         let namespace = meta::namespace(&info.pod.metadata).to_owned();
@@ -136,7 +147,9 @@ impl Cohorts {
     }
 
     fn dissolve(&mut self, index: u32) {
-        let like = self.all[index as usize].like.clone();
+        let Some(Cohort { like, .. }) = self.all[index as usize].take() else {
+            return;
+        };
         if let Some(same) = self.by_hash.get_mut(&like.alike) {
             same.retain(|other| *other != index);
             if same.is_empty() {
@@ -157,7 +170,7 @@ impl Cohorts {
 
     fn of<'a>(&'a self, indexes: Option<&'a BTreeSet<u32>>) -> impl Iterator<Item = &'a Cohort> {
         let indexes = indexes.into_iter().flatten();
-        indexes.map(|index| &self.all[*index as usize])
+        indexes.filter_map(|index| self.all[*index as usize].as_ref())
     }
 
     /// The cohorts of a namespace that a selector selects.
@@ -189,3 +202,6 @@ impl Cohorts {
         self.of(Some(&self.refusing))
     }
 }
+
+#[cfg(test)]
+mod tests;
