@@ -11,7 +11,9 @@ mod record;
 mod stale;
 
 use anyhow::{Context, Result, ensure};
-use cluster::{Actor, Cluster, Namespace, Outcome, Write, Writer, actor, eventually, summary};
+use cluster::{
+    Actor, Cluster, Namespace, Outcome, PATIENCE, Write, Writer, actor, eventually, summary, within,
+};
 use fleet::{UNPULLABLE, change, fleet, provide, with};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -23,9 +25,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const NODES: usize = 4;
-/// No write for so long is rest.
-const QUIET: Duration = Duration::from_secs(2);
-/// Each autoscaler is looked at once in this time.
+/// Each autoscaler is looked at once in this time: no write for so long is rest.
 const ROUND: Duration = Duration::from_secs(16);
 
 #[test]
@@ -394,7 +394,7 @@ async fn caught_up(ns: &Namespace) -> Result<()> {
 /// Waits until loops have written nothing for a while, and pods are what they will be.
 async fn at_rest(cluster: &Cluster, ns: &Namespace) -> Result<()> {
     let (mut mark, mut since) = (cluster.mark(), Instant::now());
-    eventually("loops write nothing", async || {
+    within(2 * PATIENCE + ROUND, "loops write nothing", async || {
         let writes = by_loops(cluster, mark)?;
         let pods = ns.list::<Pod>("").await?;
         let going = pods
@@ -405,7 +405,7 @@ async fn at_rest(cluster: &Cluster, ns: &Namespace) -> Result<()> {
             (mark, since) = (cluster.mark(), Instant::now());
         }
         ensure!(
-            since.elapsed() > QUIET,
+            since.elapsed() > ROUND,
             "{going} pods go; {}",
             summary(&writes)
         );
