@@ -7,7 +7,8 @@ mod store;
 
 use crate::informer;
 use crate::process::Process;
-use crate::slim::slim;
+use crate::slim::{self, slim};
+use crate::trim::{self, Part};
 use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::Metadata;
@@ -292,12 +293,24 @@ impl<K: Watched> Cache<K> {
         self.advanced.notify_waiters();
     }
 
+    /// What is read of each object.
+    pub(crate) fn part(&self) -> Part<'static> {
+        match self.is_whole() {
+            true => trim::OBJECT,
+            false => slim::part::<K>(),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
+    }
+
     fn put(&self, object: K) {
         self.put_any(object, false);
     }
 
     fn put_any(&self, mut object: K, trusted: bool) {
-        if !self.whole.load(Ordering::Relaxed) {
+        if !self.is_whole() {
             slim(&mut object);
         }
         // What was read has spare room in each list, and holes where something was left out. A copy has neither, and

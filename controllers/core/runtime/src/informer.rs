@@ -83,7 +83,8 @@ pub(crate) fn spawn<K: Watched>(process: &Arc<Process>, cache: Arc<Cache<K>>) {
     let name = format!("watch {}", <K as Resource>::KIND);
     let this = process.clone();
     process.spawn(name, async move {
-        let source = Source::<K>::new(this.client().clone(), namespace::<K>(&this));
+        let client = this.client().clone();
+        let source = Source::<K>::new(client, namespace::<K>(&this), cache.part());
         loop {
             follow(&this, <K as Resource>::KIND, &source, &*cache).await;
         }

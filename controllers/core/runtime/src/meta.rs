@@ -6,6 +6,7 @@ use crate::informer::{self, Sink};
 use crate::process::Process;
 use crate::reads::{ReadError, Reads};
 use crate::send;
+use crate::trim::{self, Part};
 use crate::watch::{Page, Readable, Said, Source};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plan::{Cause, Kind};
@@ -47,12 +48,12 @@ impl Readable for Partial {
     const LIST: Option<&'static str> = Some(LIST);
     const OBJECT: Option<&'static str> = Some(OBJECT);
 
-    fn page(text: &str) -> serde_json::Result<Page<Self>> {
-        serde_json::from_str(text)
+    fn page(text: &str, part: Part<'_>) -> serde_json::Result<Page<Self>> {
+        Page::read(text, part)
     }
 
-    fn said(text: &str) -> serde_json::Result<Said<Self>> {
-        serde_json::from_str(text)
+    fn said(text: &str, part: Part<'_>) -> serde_json::Result<Said<Self>> {
+        Said::read(text, part)
     }
 }
 
@@ -125,7 +126,7 @@ impl Runtime {
 fn source(process: &Process, kind: Kind, namespaced: bool) -> Source<Partial> {
     let namespace = process.namespace().filter(|_| namespaced);
     let path = kind.path(namespace.unwrap_or_default());
-    Source::at(process.client().clone(), path)
+    Source::at(process.client().clone(), path, trim::OBJECT)
 }
 
 impl Reads {

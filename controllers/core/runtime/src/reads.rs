@@ -3,6 +3,7 @@
 use crate::error::Refusal;
 use crate::process::Process;
 use crate::send;
+use crate::trim::OBJECT;
 use crate::watch::Source;
 use crate::watched::Watched;
 use http::StatusCode;
@@ -82,7 +83,7 @@ impl Reads {
     /// # Errors
     /// No answer, or one that cannot be read.
     pub async fn list<K: Watched>(&self, namespace: &str) -> Result<Vec<K>, ReadError> {
-        let source = Source::<K>::new(self.process.client().clone(), Some(namespace));
+        let source = Source::<K>::new(self.process.client().clone(), Some(namespace), OBJECT);
         let listed = source.list().await.map_err(|error| ReadError {
             message: error.to_string(),
             code: None,

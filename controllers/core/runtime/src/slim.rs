@@ -6,8 +6,91 @@
 //!
 //! [`Caches::whole`]: crate::caches::Caches::whole
 
+use crate::trim::{self, Part};
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus, Volume};
-use std::any::Any;
+use std::any::{Any, TypeId};
+
+/// What of a pod is read.
+const POD: Part<'_> = Part::But(&[
+    (
+        "metadata",
+        Part::But(&[
+            (
+                "annotations",
+                Part::But(&[(
+                    "kubectl.kubernetes.io/last-applied-configuration",
+                    Part::Nothing,
+                )]),
+            ),
+            ("generateName", Part::Nothing),
+            ("managedFields", Part::Nothing),
+        ]),
+    ),
+    (
+        "spec",
+        Part::But(&[
+            ("containers", CONTAINER),
+            ("dnsConfig", Part::Nothing),
+            ("dnsPolicy", Part::Nothing),
+            ("enableServiceLinks", Part::Nothing),
+            ("ephemeralContainers", Part::Nothing),
+            ("hostAliases", Part::Nothing),
+            ("initContainers", CONTAINER),
+            ("securityContext", Part::Nothing),
+            ("serviceAccount", Part::Nothing),
+            ("volumes", VOLUME),
+        ]),
+    ),
+    (
+        "status",
+        Part::But(&[
+            ("containerStatuses", CONTAINER_STATUS),
+            ("ephemeralContainerStatuses", Part::Nothing),
+            ("hostIPs", Part::Nothing),
+            ("initContainerStatuses", CONTAINER_STATUS),
+        ]),
+    ),
+]);
+
+/// What a container is called, asks for and refers to.
+const CONTAINER: Part<'_> = Part::Only(&[
+    (
+        "env",
+        Part::Only(&[
+            ("name", Part::All),
+            ("valueFrom", Part::Only(&[("secretKeyRef", Part::All)])),
+        ]),
+    ),
+    ("envFrom", Part::Only(&[("secretRef", Part::All)])),
+    ("image", Part::All),
+    ("name", Part::All),
+    ("ports", Part::All),
+    ("resources", Part::All),
+    ("restartPolicy", Part::All),
+    ("restartPolicyRules", Part::All),
+]);
+
+/// Volumes that only carry data into the pod refer to nothing that has a life of its own. Secrets are read: whether
+/// one is still used decides whether it may go; and images, as pods are better where theirs are.
+const VOLUME: Part<'_> = Part::But(&[
+    ("configMap", Part::Nothing),
+    ("downwardAPI", Part::Nothing),
+    ("emptyDir", Part::Nothing),
+    ("hostPath", Part::Nothing),
+    (
+        "projected",
+        Part::Only(&[("sources", Part::Only(&[("secret", Part::All)]))]),
+    ),
+]);
+
+const CONTAINER_STATUS: Part<'_> = Part::But(&[
+    ("allocatedResourcesStatus", Part::Nothing),
+    ("containerID", Part::Nothing),
+    ("image", Part::Nothing),
+    ("imageID", Part::Nothing),
+    ("user", Part::Nothing),
+    ("volumeMounts", Part::Nothing),
+]);
 
 /// Conditions on the way to `Ready`, which says all that others ask.
 const ON_THE_WAY: [&str; 3] = [
@@ -16,83 +99,56 @@ const ON_THE_WAY: [&str; 3] = [
     "PodReadyToStartContainers",
 ];
 
-/// Leaves out of a pod what only its node asks for.
+/// What of an object is read.
+pub(crate) fn part<K: Any>() -> Part<'static> {
+    match TypeId::of::<K>() == TypeId::of::<Pod>() {
+        true => POD,
+        false => trim::OBJECT,
+    }
+}
+
+/// Leaves out of a pod that was read in [`part`] what only its node asks for.
 pub(crate) fn slim<K: Any>(object: &mut K) {
     let Some(pod) = (object as &mut dyn Any).downcast_mut::<Pod>() else {
         return;
     };
-    if let Some(annotations) = &mut pod.metadata.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
-    pod.metadata.generate_name = None;
     let Some(spec) = &mut pod.spec else { return };
     if let Some(status) = &mut pod.status {
         slim_status(status, spec);
     }
-    slim_spec(spec);
-}
-
-fn slim_spec(spec: &mut PodSpec) {
-    for container in &mut spec.containers {
-        slim_container(container);
-    }
-    for container in spec.init_containers.iter_mut().flatten() {
+    let inits = spec.init_containers.iter_mut().flatten();
+    for container in spec.containers.iter_mut().chain(inits) {
         slim_container(container);
     }
     if let Some(volumes) = &mut spec.volumes {
-        volumes.retain(refers);
+        volumes.retain_mut(refers);
     }
-    *spec = PodSpec {
-        dns_config: None,
-        dns_policy: None,
-        enable_service_links: None,
-        ephemeral_containers: None,
-        host_aliases: None,
-        security_context: None,
-        service_account: None,
-        ..std::mem::take(spec)
-    };
 }
 
-/// What a container is called, asks for and refers to.
 fn slim_container(container: &mut Container) {
-    let whole = std::mem::take(container);
-    let env = whole.env.map(|mut env| {
+    if let Some(env) = &mut container.env {
         env.retain(|var| {
             let from = var.value_from.as_ref();
             from.is_some_and(|from| from.secret_key_ref.is_some())
         });
-        env
-    });
-    let env_from = whole.env_from.map(|mut from| {
+    }
+    if let Some(from) = &mut container.env_from {
         from.retain(|from| from.secret_ref.is_some());
-        from
-    });
-    *container = Container {
-        env: env.filter(|env| !env.is_empty()),
-        env_from: env_from.filter(|from| !from.is_empty()),
-        image: whole.image,
-        name: whole.name,
-        ports: whole.ports,
-        resources: whole.resources,
-        restart_policy: whole.restart_policy,
-        restart_policy_rules: whole.restart_policy_rules,
-        ..Container::default()
-    };
+    }
+    container.env = container.env.take().filter(|env| !env.is_empty());
+    container.env_from = container.env_from.take().filter(|from| !from.is_empty());
 }
 
-/// Volumes that only carry data into the pod refer to nothing that has a life of its own. Secrets are kept: whether
-/// one is still used decides whether it may go; and images, as pods are better where theirs are.
-fn refers(volume: &Volume) -> bool {
-    let carries = volume.config_map.is_some()
-        || volume.downward_api.is_some()
-        || volume.empty_dir.is_some()
-        || volume.host_path.is_some();
-    let projects = volume.projected.as_ref().is_some_and(|projected| {
+/// Whether something is left of a volume.
+fn refers(volume: &mut Volume) -> bool {
+    if let Some(projected) = &volume.projected {
         let mut sources = projected.sources.iter().flatten();
-        sources.all(|source| source.secret.is_none())
-    });
-    !carries && !projects
+        return sources.any(|source| source.secret.is_some());
+    }
+    let name = std::mem::take(&mut volume.name);
+    let is_empty = *volume == Volume::default();
+    volume.name = name;
+    !is_empty
 }
 
 fn slim_status(status: &mut PodStatus, spec: &PodSpec) {
@@ -104,8 +160,6 @@ fn slim_status(status: &mut PodStatus, spec: &PodSpec) {
     if let Some(conditions) = &mut status.conditions {
         conditions.retain(|condition| !ON_THE_WAY.contains(&&*condition.type_));
     }
-    status.ephemeral_container_statuses = None;
-    status.host_ips = None;
 }
 
 fn slim_container_status(status: &mut ContainerStatus, spec: &PodSpec) {
@@ -122,12 +176,6 @@ fn slim_container_status(status: &mut ContainerStatus, spec: &PodSpec) {
     if status.allocated_resources.as_ref() == asked.and_then(|asked| asked.requests.as_ref()) {
         status.allocated_resources = None;
     }
-    status.allocated_resources_status = None;
-    status.container_id = None;
-    status.image = String::new();
-    status.image_id = String::new();
-    status.user = None;
-    status.volume_mounts = None;
 }
 
 #[cfg(test)]

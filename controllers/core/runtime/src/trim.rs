@@ -1,90 +1,95 @@
-//! Objects read without their managedFields: nobody here reads them, they are half of many objects, and
-//! building their trees only to throw them away costs more than all the rest of an object.
+//! Objects read in part: what nobody here looks at is passed over. To build it only to throw it away costs more than
+//! all the rest of an object, and leaves holes in the heap.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::value::UnitDeserializer;
-use serde::de::{DeserializeSeed, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
+use serde::de::value::{BorrowedStrDeserializer, StringDeserializer};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use std::borrow::Cow;
 use std::fmt;
 
-/// A `K` whose managedFields were passed over.
-#[derive(Clone, Debug)]
-pub(crate) struct Trimmed<K>(pub(crate) K);
+/// What of a value is read. What a list holds is read as the list itself says.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// The whole value.
+    All,
+    /// Nothing: it is as if it were not there.
+    Nothing,
+    /// All fields; of those that are named, these parts.
+    But(&'a [(&'a str, Part<'a>)]),
+    /// The fields that are named, these parts of them.
+    Only(&'a [(&'a str, Part<'a>)]),
+}
 
-impl<'de, K: Deserialize<'de>> Deserialize<'de> for Trimmed<K> {
-    fn deserialize<D: Deserializer<'de>>(inner: D) -> Result<Self, D::Error> {
-        let level = Level::Object;
-        K::deserialize(Trim { inner, level }).map(Self)
+/// Every object but its managedFields: nobody here reads them, and they are half of many objects.
+pub(crate) const OBJECT: Part<'_> =
+    Part::But(&[("metadata", Part::But(&[("managedFields", Part::Nothing)]))]);
+
+impl<'a> Part<'a> {
+    /// What of the value of a field is read.
+    fn of(self, field: &str) -> Part<'a> {
+        let (named, others) = match self {
+            Self::All | Self::Nothing => return self,
+            Self::But(named) => (named, Self::All),
+            Self::Only(named) => (named, Self::Nothing),
+        };
+        let found = named.iter().find(|(name, _)| *name == field);
+        found.map_or(others, |(_, part)| *part)
     }
 }
 
-impl<K: kube::Resource> kube::Resource for Trimmed<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
-
-    fn kind(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(of)
-    }
-    fn group(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(of)
-    }
-    fn version(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(of)
-    }
-    fn plural(of: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(of)
-    }
-    fn meta(&self) -> &ObjectMeta {
-        self.0.meta()
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        self.0.meta_mut()
-    }
+/// Reads a part of what a text says.
+///
+/// # Errors
+/// The text is no JSON, or says something else than a `T`.
+pub(crate) fn read<'de, T: Deserialize<'de>>(
+    text: &'de str,
+    part: Part<'_>,
+) -> serde_json::Result<T> {
+    let mut inner = serde_json::Deserializer::from_str(text);
+    let value = read_from(&mut inner, part)?;
+    inner.end()?;
+    Ok(value)
 }
 
-/// Where in an object a map is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Object,
-    Metadata,
-    /// The value to be passed over.
-    Unread,
-    Elsewhere,
+/// The same from a text that has been begun.
+pub(crate) fn read_from<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    inner: D,
+    part: Part<'_>,
+) -> Result<T, D::Error> {
+    T::deserialize(Trim { inner, part })
 }
 
-impl Level {
-    /// What is below `key`.
-    fn below(self, key: &str) -> Self {
-        match (self, key) {
-            (Self::Object, "metadata") => Self::Metadata,
-            (Self::Metadata, "managedFields") => Self::Unread,
-            _ => Self::Elsewhere,
-        }
-    }
-}
-
-/// Stands between an object and the text that it is read from.
-struct Trim<T> {
+/// Stands between a value and the text that it is read from.
+struct Trim<'a, T> {
     inner: T,
-    level: Level,
+    part: Part<'a>,
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Trim<D> {
+/// What is no composite is read as it is.
+macro_rules! as_it_is {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.$method(visitor)
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Trim<'_, D> {
     type Error = D::Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(visitor)
+    fn deserialize_option<V: Visitor<'de>>(self, inner: V) -> Result<V::Value, D::Error> {
+        let part = self.part;
+        self.inner.deserialize_option(Trim { inner, part })
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, inner: V) -> Result<V::Value, D::Error> {
-        let level = self.level;
-        self.inner.deserialize_option(Trim { inner, level })
+    fn deserialize_seq<V: Visitor<'de>>(self, inner: V) -> Result<V::Value, D::Error> {
+        let part = self.part;
+        self.inner.deserialize_seq(Trim { inner, part })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, inner: V) -> Result<V::Value, D::Error> {
-        let level = self.level;
-        self.inner.deserialize_map(Trim { inner, level })
+        let part = self.part;
+        self.inner.deserialize_map(Trim { inner, part })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -93,171 +98,223 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Trim<D> {
         fields: &'static [&'static str],
         inner: V,
     ) -> Result<V::Value, D::Error> {
-        let level = self.level;
+        let part = self.part;
         self.inner
-            .deserialize_struct(name, fields, Trim { inner, level })
+            .deserialize_struct(name, fields, Trim { inner, part })
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct newtype_struct seq tuple tuple_struct enum identifier ignored_any
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_newtype_struct(name, visitor)
     }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_enum(name, variants, visitor)
+    }
+
+    as_it_is! {
+        deserialize_any deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
+        deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string deserialize_bytes
+        deserialize_byte_buf deserialize_unit deserialize_identifier deserialize_ignored_any
+    }
+
+    forward_to_deserialize_any! { unit_struct tuple tuple_struct }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Trim<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Trim<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.expecting(f)
     }
 
-    fn visit_none<E: serde::de::Error>(self) -> Result<V::Value, E> {
+    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
         self.inner.visit_none()
     }
 
-    fn visit_unit<E: serde::de::Error>(self) -> Result<V::Value, E> {
+    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
         self.inner.visit_unit()
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        let level = self.level;
-        self.inner.visit_some(Trim { inner, level })
+        let part = self.part;
+        self.inner.visit_some(Trim { inner, part })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
+        let part = self.part;
+        self.inner.visit_seq(Trim { inner, part })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.inner.visit_map(Entries {
             inner,
-            level: self.level,
-            below: Level::Elsewhere,
+            part: self.part,
+            next: Part::All,
         })
+    }
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Trim<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        inner: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        let part = self.part;
+        self.inner.next_element_seed(Trim { inner, part })
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        self.inner.size_hint()
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Trim<'_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
+        let part = self.part;
+        self.inner.deserialize(Trim { inner, part })
     }
 }
 
 /// The entries of a map.
-struct Entries<A> {
+struct Entries<'a, A> {
     inner: A,
-    level: Level,
-    /// Where the value is whose key was read last.
-    below: Level,
+    part: Part<'a>,
+    /// What is read of the value whose key was read last.
+    next: Part<'a>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(
         &mut self,
-        inner: S,
+        seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        let (level, below) = (self.level, &mut self.below);
-        self.inner.next_key_seed(Key {
-            inner,
-            level,
-            below,
-        })
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, A::Error> {
-        match self.below {
-            Level::Elsewhere => self.inner.next_value_seed(seed),
-            Level::Unread => {
+        loop {
+            let Some(Name(key)) = self.inner.next_key()? else {
+                return Ok(None);
+            };
+            self.next = self.part.of(&key);
+            if matches!(self.next, Part::Nothing) {
                 self.inner.next_value::<IgnoredAny>()?;
-                let nothing: UnitDeserializer<A::Error> = ().into_deserializer();
-                seed.deserialize(nothing)
+                continue;
             }
-            level => self.inner.next_value_seed(Trim { inner: seed, level }),
+            let key = match key {
+                Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
+                Cow::Owned(key) => seed.deserialize(StringDeserializer::new(key)),
+            };
+            return key.map(Some);
         }
     }
-}
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Trim<S> {
-    type Value = S::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        let level = self.level;
-        self.inner.deserialize(Trim { inner, level })
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<S::Value, A::Error> {
+        let part = self.next;
+        self.inner.next_value_seed(Trim { inner, part })
     }
 }
 
-/// Reads a key and notes what is below it.
-struct Key<'a, T> {
-    inner: T,
-    level: Level,
-    below: &'a mut Level,
-}
+/// A key, as it stands in the text if it can.
+struct Name<'de>(Cow<'de, str>);
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, S> {
-    type Value = S::Value;
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Key;
+        impl<'de> Visitor<'de> for Key {
+            type Value = Name<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        let (level, below) = (self.level, self.below);
-        self.inner.deserialize(Key {
-            inner,
-            level,
-            below,
-        })
-    }
-}
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Key<'_, D> {
-    type Error = D::Error;
+            fn visit_str<E: Error>(self, key: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(key.to_owned())))
+            }
 
-    fn deserialize_any<V: Visitor<'de>>(self, inner: V) -> Result<V::Value, D::Error> {
-        let (level, below) = (self.level, self.below);
-        self.inner.deserialize_identifier(Key {
-            inner,
-            level,
-            below,
-        })
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct newtype_struct seq tuple tuple_struct enum identifier ignored_any option map struct
-    }
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Key<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.expecting(f)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<V::Value, E> {
-        *self.below = self.level.below(key);
-        self.inner.visit_str(key)
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(self, key: &'de str) -> Result<V::Value, E> {
-        *self.below = self.level.below(key);
-        self.inner.visit_borrowed_str(key)
+            fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(key)))
+            }
+        }
+        from.deserialize_str(Key)
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::Trimmed;
+    use super::{OBJECT, Part, read};
     use k8s_openapi::api::core::v1::Pod;
     use serde_json::{Value, json};
 
+    /// What is read of a pod.
+    fn part(pod: &Value, part: Part<'_>) -> Value {
+        let pod: Pod = read(&pod.to_string(), part).unwrap();
+        serde_json::to_value(pod).unwrap()
+    }
+
     #[test]
     fn all_but_the_managed_fields_is_read() {
-        let pod = json!({
+        let mut pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
-                "annotations": {"managedFields": "kept", "metadata": "kept"},
+                "annotations": { "managedFields": "kept", "metadata": "kept", "escaped\n\"": "kept" },
+                "creationTimestamp": "2026-01-02T03:04:05Z",
                 "name": "a",
-                "managedFields": [{"manager": "m", "fieldsV1": {"f:metadata": {"f:name": {}}}}],
+                "managedFields": [{ "manager": "m", "fieldsV1": { "f:metadata": { "f:name": {} } } }],
                 "uid": "u",
             },
-            "spec": {"nodeName": "n", "containers": [{"name": "c"}]},
-            "status": {"phase": "Running"},
+            "spec": { "nodeName": "n", "priority": 7, "hostNetwork": true, "containers": [
+                { "name": "c", "resources": { "requests": { "cpu": "10m" } }, "livenessProbe": { "httpGet": { "port": "web" } } },
+                { "name": "d", "livenessProbe": { "httpGet": { "port": 80 } } },
+            ] },
+            "status": { "phase": "Running" },
         });
-        let Trimmed(read) = serde_json::from_str::<Trimmed<Pod>>(&pod.to_string()).unwrap();
-        let mut wanted: Pod = serde_json::from_value(pod).unwrap();
-        wanted.metadata.managed_fields = None;
-        assert_eq!(read, wanted);
+        let read = part(&pod, OBJECT);
+        pod["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("managedFields");
+        assert_eq!(read, pod);
+    }
+
+    #[test]
+    fn a_part_is_named_as_deep_as_one_likes() {
+        const PART: Part<'_> = Part::But(&[(
+            "spec",
+            Part::Only(&[
+                ("nodeName", Part::All),
+                ("nodeSelector", Part::But(&[("a", Part::Nothing)])),
+                ("containers", Part::Only(&[("name", Part::All)])),
+            ]),
+        )]);
+        let containers = json!([{ "image": "x", "name": "c" }, { "name": "d", "command": ["e"] }]);
+        let pod = json!({
+            "metadata": { "name": "a" },
+            "spec": {
+                "containers": containers, "hostname": "h", "nodeName": "n",
+                "nodeSelector": { "a": "1", "b": "2" },
+            },
+        });
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "a" },
+            "spec": {
+                "containers": [{ "name": "c" }, { "name": "d" }], "nodeName": "n", "nodeSelector": { "b": "2" },
+            },
+        });
+        assert_eq!(part(&pod, PART), wanted);
     }
 
     #[test]
@@ -267,14 +324,20 @@ mod tests {
             json!({"metadata": null}),
             json!({"metadata": {"managedFields": null}}),
         ] {
-            let Trimmed(read) = serde_json::from_str::<Trimmed<Pod>>(&pod.to_string()).unwrap();
+            let read: Pod = read(&pod.to_string(), OBJECT).unwrap();
             assert_eq!(read, Pod::default());
         }
     }
 
     #[test]
     fn an_error_stays_an_error() {
-        let pod: Value = json!({"metadata": {"name": 7}});
-        assert!(serde_json::from_str::<Trimmed<Pod>>(&pod.to_string()).is_err());
+        for text in [
+            r#"{"metadata": {"name": 7}}"#,
+            r#"{"metadata": {}"#,
+            "{} {}",
+            "7",
+        ] {
+            assert!(read::<Pod>(text, OBJECT).is_err(), "{text}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! serde's tagged enums, which builds a second reader for every type of every kind (half of the program and of its
 //! compilation), and hides the bookmarks, which say how far a quiet watch has come.
 
-use crate::trim::Trimmed;
+use crate::trim::{Part, read, read_from};
 use crate::watched::Watched;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::TryFutureExt;
@@ -64,19 +64,21 @@ pub trait Readable: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const OBJECT: Option<&'static str> = None;
 
-    /// Reads a page of a list.
+    /// Reads a page of a list, and of each object this part.
     #[doc(hidden)]
-    fn page(text: &str) -> serde_json::Result<Page<Self>>;
+    fn page(text: &str, part: Part<'_>) -> serde_json::Result<Page<Self>>;
 
-    /// Reads a line of a watch.
+    /// Reads a line of a watch, and of the object this part.
     #[doc(hidden)]
-    fn said(text: &str) -> serde_json::Result<Said<Self>>;
+    fn said(text: &str, part: Part<'_>) -> serde_json::Result<Said<Self>>;
 }
 
 /// Where the objects of one kind are read.
 pub(crate) struct Source<K> {
     client: Client,
     path: String,
+    /// What is read of each object.
+    part: Part<'static>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -101,16 +103,22 @@ pub enum Said<K> {
 
 impl<K: Watched> Source<K> {
     /// The objects of one namespace, or all.
-    pub(crate) fn new(client: Client, namespace: Option<&str>) -> Self {
-        Self::at(client, <K as kube::Resource>::url_path(&(), namespace))
+    pub(crate) fn new(client: Client, namespace: Option<&str>, part: Part<'static>) -> Self {
+        let path = <K as kube::Resource>::url_path(&(), namespace);
+        Self::at(client, path, part)
     }
 }
 
 impl<K: Readable> Source<K> {
     /// The objects of the collection `path`.
-    pub(crate) fn at(client: Client, path: String) -> Self {
+    pub(crate) fn at(client: Client, path: String, part: Part<'static>) -> Self {
         let kind = PhantomData;
-        Self { client, path, kind }
+        Self {
+            client,
+            path,
+            part,
+            kind,
+        }
     }
 
     /// All objects as they are now.
@@ -125,9 +133,9 @@ impl<K: Readable> Source<K> {
                 body.rest().await
             })
             .await?;
-            let page = K::page(utf8(&text)?)?;
+            let page = K::page(utf8(&text)?, self.part)?;
             let items = page.items.unwrap_or_default().into_iter();
-            objects.extend(items.map(|Trimmed(object)| object));
+            objects.extend(items);
             params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
                 let version = page.metadata.resource_version;
@@ -142,14 +150,15 @@ impl<K: Readable> Source<K> {
         let request = Request::new(&self.path).watch(&params, version);
         let request = request.map_err(kube::Error::BuildRequest)?;
         let lines = in_time(open(&self.client, asking(request, K::OBJECT))).await?;
-        let kind = PhantomData;
-        Ok(Changes { lines, kind })
+        let (part, kind) = (self.part, PhantomData);
+        Ok(Changes { lines, part, kind })
     }
 }
 
 /// An open watch.
 pub(crate) struct Changes<K> {
     lines: Lines,
+    part: Part<'static>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -167,7 +176,7 @@ impl<K: Readable> Changes<K> {
             };
             let text = utf8(&line)?;
             if !text.trim().is_empty() {
-                return Ok(Some(K::said(text)?));
+                return Ok(Some(K::said(text, self.part)?));
             }
         }
     }
@@ -178,7 +187,7 @@ impl<K: Readable> Changes<K> {
 #[serde(bound = "K: DeserializeOwned")]
 pub struct Page<K> {
     metadata: PageMeta,
-    items: Option<Vec<Trimmed<K>>>,
+    items: Option<Vec<K>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -298,15 +307,30 @@ impl Lines {
     }
 }
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Said<K> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(SaidVisitor(PhantomData))
+impl<K: DeserializeOwned> Page<K> {
+    /// Reads a page, and of each object this part.
+    pub(crate) fn read(text: &str, part: Part<'_>) -> serde_json::Result<Self> {
+        read(text, Part::But(&[("items", part)]))
     }
 }
 
-struct SaidVisitor<K>(PhantomData<K>);
+impl<K: DeserializeOwned> Said<K> {
+    /// Reads an event, and of its object this part.
+    pub(crate) fn read(text: &str, part: Part<'_>) -> serde_json::Result<Self> {
+        let kind = PhantomData;
+        let mut from = serde_json::Deserializer::from_str(text);
+        let said = from.deserialize_map(SaidVisitor { part, kind })?;
+        from.end()?;
+        Ok(said)
+    }
+}
 
-impl<'de, K: DeserializeOwned> Visitor<'de> for SaidVisitor<K> {
+struct SaidVisitor<'a, K> {
+    part: Part<'a>,
+    kind: PhantomData<K>,
+}
+
+impl<'de, K: DeserializeOwned> Visitor<'de> for SaidVisitor<'_, K> {
     type Value = Said<K>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -314,11 +338,16 @@ impl<'de, K: DeserializeOwned> Visitor<'de> for SaidVisitor<K> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Said<K>, A::Error> {
+        let object = |verb| Object {
+            verb,
+            part: self.part,
+            kind: self.kind,
+        };
         let (mut verb, mut said, mut early) = (None::<Verb>, None, None::<&RawValue>);
         while let Some(field) = map.next_key::<Field>()? {
             match (field, verb) {
                 (Field::Type, _) => verb = Some(map.next_value()?),
-                (Field::Object, Some(verb)) => said = Some(map.next_value_seed(Object::of(verb))?),
+                (Field::Object, Some(verb)) => said = Some(map.next_value_seed(object(verb))?),
                 // Servers say the type first; others may have sorted it.
                 (Field::Object, None) => early = Some(map.next_value()?),
             }
@@ -328,7 +357,7 @@ impl<'de, K: DeserializeOwned> Visitor<'de> for SaidVisitor<K> {
             (Some(said), _) => Ok(said),
             (None, Some(text)) => {
                 let mut text = serde_json::Deserializer::from_str(text.get());
-                let said = Object::of(verb).deserialize(&mut text);
+                let said = object(verb).deserialize(&mut text);
                 said.map_err(A::Error::custom)
             }
             (None, None) => Err(A::Error::missing_field("object")),
@@ -354,19 +383,13 @@ enum Verb {
 }
 
 /// The object of an event of this type.
-struct Object<K> {
+struct Object<'a, K> {
     verb: Verb,
+    part: Part<'a>,
     kind: PhantomData<K>,
 }
 
-impl<K> Object<K> {
-    fn of(verb: Verb) -> Self {
-        let kind = PhantomData;
-        Self { verb, kind }
-    }
-}
-
-impl<'de, K: DeserializeOwned> DeserializeSeed<'de> for Object<K> {
+impl<'de, K: DeserializeOwned> DeserializeSeed<'de> for Object<'_, K> {
     type Value = Said<K>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Said<K>, D::Error> {
@@ -385,8 +408,8 @@ impl<'de, K: DeserializeOwned> DeserializeSeed<'de> for Object<K> {
                 Ok(Said::Upto(mark.metadata.resource_version))
             }
             Verb::Error => Ok(Said::Refused(Box::deserialize(from)?)),
-            Verb::Deleted => Ok(Said::Gone(Trimmed::deserialize(from)?.0)),
-            Verb::Added | Verb::Modified => Ok(Said::Put(Trimmed::deserialize(from)?.0)),
+            Verb::Deleted => Ok(Said::Gone(read_from(from, self.part)?)),
+            Verb::Added | Verb::Modified => Ok(Said::Put(read_from(from, self.part)?)),
         }
     }
 }

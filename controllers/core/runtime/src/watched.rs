@@ -4,6 +4,7 @@
 //! crate that watches it: that halves the programs and the time that it takes to build them. A kind that no one
 //! watches is not linked.
 
+use crate::trim::Part;
 use crate::watch::{Page, Readable, Said};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
@@ -27,12 +28,12 @@ macro_rules! watched {
         impl Watched for k8s_openapi::api::$group::$version::$kind {}
 
         impl Readable for k8s_openapi::api::$group::$version::$kind {
-            fn page(text: &str) -> serde_json::Result<Page<Self>> {
-                serde_json::from_str(text)
+            fn page(text: &str, part: Part<'_>) -> serde_json::Result<Page<Self>> {
+                Page::read(text, part)
             }
 
-            fn said(text: &str) -> serde_json::Result<Said<Self>> {
-                serde_json::from_str(text)
+            fn said(text: &str, part: Part<'_>) -> serde_json::Result<Said<Self>> {
+                Said::read(text, part)
             }
         }
     )*)*};

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::trim::OBJECT;
 use http::Response;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -22,7 +23,7 @@ fn server(answers: Vec<(u16, String)>) -> (Source<ConfigMap>, Arc<Mutex<Vec<Stri
         async move { Ok::<_, Infallible>(answer.unwrap()) }
     });
     let client = Client::new(service, "default");
-    (Source::new(client, Some("ns")), asked)
+    (Source::new(client, Some("ns"), OBJECT), asked)
 }
 
 fn named(name: &str) -> ConfigMap {
