@@ -25,6 +25,8 @@ pub trait Controller: Send + Sync + Sized + 'static {
     const QUEUE: &'static str;
     /// How long a key waits after a failure.
     const BACKOFF: Backoff = Backoff::DEFAULT;
+    /// One object is not looked at again within this time: events that come in a burst are seen together.
+    const PAUSE: Duration = Duration::from_millis(20);
     /// After a status write, further changes of the same object's status are gathered for this long.
     const STATUS_WINDOW: Duration = Duration::from_millis(100);
     /// What it counts, by upstream's names.

@@ -16,8 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// One object is not looked at again within this time: events that come in a burst are seen together.
-const PAUSE: Duration = Duration::from_millis(20);
 /// What takes long to think about is thought about more rarely: an object of thousands of pods, whose events never
 /// end while it is rolled out, must not take the processor from all others. So many times as long as a turn
 /// thought, but never longer than this.
@@ -102,10 +100,10 @@ impl<C: Controller> Loop<C> {
                 while let Some(key) = shutdown.run_until_cancelled(this.queue.next()).await {
                     let thought = this.guarded(&key).await;
                     let rest = (thought * REST).min(REST_MAX);
-                    if rest > PAUSE {
+                    if rest > C::PAUSE {
                         this.queue.rest(&key, rest);
                     }
-                    this.queue.done(&key, PAUSE);
+                    this.queue.done(&key, C::PAUSE);
                 }
             });
         }

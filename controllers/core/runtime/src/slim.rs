@@ -8,7 +8,10 @@
 
 use crate::trim::{self, Part};
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use objects::meta;
 use std::any::{Any, TypeId};
+use std::iter;
 
 /// What of a pod is read.
 const POD: Part<'_> = Part::But(&[
@@ -116,13 +119,32 @@ pub(crate) fn slim<K: Any>(object: &mut K) {
     if let Some(status) = &mut pod.status {
         slim_status(status, spec);
     }
-    let inits = spec.init_containers.iter_mut().flatten();
-    for container in spec.containers.iter_mut().chain(inits) {
-        slim_container(container);
+    let is_over = pod.status.as_ref().is_some_and(has_ended) && is_of_job(&pod.metadata);
+    let inits = spec.init_containers.iter_mut();
+    for containers in iter::once(&mut spec.containers).chain(inits) {
+        containers.iter_mut().for_each(slim_container);
+        if is_over {
+            containers.retain(is_remembered);
+        }
     }
     if let Some(volumes) = &mut spec.volumes {
         volumes.retain_mut(refers);
     }
+}
+
+/// What a pod asked for that has come to its end nobody asks any more, but that an autoscaler may: of pods of what can
+/// be scaled. Of Jobs there are thousands.
+fn has_ended(status: &PodStatus) -> bool {
+    matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
+}
+
+/// It refers to something, or is a sidecar, whose end is not that of the pod's work.
+fn is_remembered(container: &Container) -> bool {
+    container.env.is_some() || container.env_from.is_some() || container.restart_policy.is_some()
+}
+
+fn is_of_job(meta: &ObjectMeta) -> bool {
+    meta::controller_of(meta).is_some_and(|owner| owner.kind == "Job")
 }
 
 fn slim_container(container: &mut Container) {

@@ -124,6 +124,33 @@ fn a_status_keeps_how_each_container_goes() {
 }
 
 #[test]
+fn of_what_has_run_for_a_job_only_references_and_sidecars_are_kept() {
+    let env =
+        json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }]);
+    let plain = json!({ "name": "c", "image": "nginx" });
+    let refers = json!({ "name": "d", "image": "nginx", "env": env });
+    let owned = |kind: &str| json!([{ "apiVersion": "batch/v1", "kind": kind, "name": "j", "uid": "u", "controller": true }]);
+    let sidecar = json!({ "name": "e", "image": "nginx", "restartPolicy": "Always" });
+    let both = json!([plain, refers, sidecar]);
+    let some = json!([refers, sidecar]);
+    for (owner, phase, kept) in [
+        ("Job", "Succeeded", some.clone()),
+        ("Job", "Failed", some),
+        ("Job", "Running", both.clone()),
+        ("ReplicaSet", "Failed", both.clone()),
+    ] {
+        let text = json!({
+            "metadata": { "name": "a", "ownerReferences": owned(owner) },
+            "spec": { "containers": both }, "status": { "phase": phase },
+        });
+        let mut pod: Pod = read(&text.to_string(), part::<Pod>()).unwrap();
+        slim(&mut pod);
+        let left = to_value(pod.spec.unwrap().containers).unwrap();
+        assert_eq!(left, kept, "{owner} {phase}");
+    }
+}
+
+#[test]
 fn other_kinds_are_kept_whole() {
     let node = json!({
         "metadata": { "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}" } },
