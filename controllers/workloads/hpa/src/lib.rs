@@ -87,6 +87,8 @@ impl Controller for HorizontalPodAutoscalerController {
 
     fn watch(watches: &Watches<'_>) {
         watches.reads::<Pod>();
+        let autoscalers = watches.reads::<HorizontalPodAutoscaler>();
+        autoscalers.index(sense::TARGET, sense::target_of);
         watches.on::<HorizontalPodAutoscaler>(|change, queue, _| {
             let (None, Some(hpa)) = (&change.old, &change.new) else {
                 return;

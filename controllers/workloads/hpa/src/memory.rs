@@ -7,13 +7,52 @@ use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use objects::{Selector, meta};
 use runtime::Key;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is remembered, by autoscaler.
 #[derive(Default)]
 pub(crate) struct Memory {
-    known: Mutex<HashMap<Key, Known>>,
+    all: Mutex<All>,
+}
+
+#[derive(Default)]
+struct All {
+    known: HashMap<Key, Known>,
+    /// The autoscalers whose pods have a label, see [`place`].
+    places: HashMap<String, HashSet<Key>>,
+}
+
+impl All {
+    fn put(&mut self, key: Key, known: Known) {
+        let place = known.place(&key);
+        if self.known.get(&key).map(|old| old.place(&key)) != Some(place.clone()) {
+            self.take(&key);
+            let there = self.places.entry(place).or_default();
+            there.insert(key.clone());
+        }
+        self.known.insert(key, known);
+    }
+
+    fn take(&mut self, key: &Key) {
+        let Some(known) = self.known.remove(key) else {
+            return;
+        };
+        let place = known.place(key);
+        if let Some(there) = self.places.get_mut(&place) {
+            there.remove(key);
+            if there.is_empty() {
+                self.places.remove(&place);
+            }
+        }
+    }
+}
+
+/// Where those are found that scale pods with this label in a namespace; with none, those that do not say which label
+/// theirs have.
+fn place(namespace: &str, label: Option<(&str, &str)>) -> String {
+    let (key, value) = label.unwrap_or_default();
+    format!("{namespace}/{key}={value}")
 }
 
 struct Known {
@@ -27,6 +66,14 @@ struct Known {
     selector: Option<Selector>,
 }
 
+impl Known {
+    /// One place is enough: a pod that is selected has all the labels.
+    fn place(&self, key: &Key) -> String {
+        let label = self.selector.as_ref().and_then(|s| s.pairs().next());
+        place(&key.namespace, label)
+    }
+}
+
 impl Memory {
     /// What is known of the past of an autoscaler whose target has so many replicas now.
     pub(crate) fn history(
@@ -35,8 +82,8 @@ impl Memory {
         replicas: i32,
         now: Timestamp,
     ) -> History {
-        let known = self.known();
-        let known = known.get(&Key::of(&hpa.metadata));
+        let all = self.all();
+        let known = all.known.get(&Key::of(&hpa.metadata));
         let Some(known) = known.filter(|known| known.uid == meta::uid(&hpa.metadata)) else {
             return History::resumed(hpa, replicas, now);
         };
@@ -85,12 +132,12 @@ impl Memory {
             intent: decision.rescale.clone().map(|intent| (world.now(), intent)),
             selector: target.selector.clone().ok(),
         };
-        self.known().insert(Key::of(&world.hpa.metadata), known);
+        self.all().put(Key::of(&world.hpa.metadata), known);
     }
 
     /// The autoscaler is gone.
     pub(crate) fn forget(&self, key: &Key) {
-        self.known().remove(key);
+        self.all().take(key);
     }
 
     /// Which other autoscalers of the namespace of `own` scale pods with these labels, as far as is known.
@@ -99,18 +146,22 @@ impl Memory {
         own: &Key,
         labels: &[Option<&BTreeMap<String, String>>],
     ) -> Vec<Key> {
-        let known = self.known();
-        let scales = |(key, known): &(&Key, &Known)| {
-            let selector = known.selector.as_ref();
-            key.namespace == own.namespace
-                && *key != own
+        let all = self.all();
+        let places = labels.iter().copied().flatten().flatten();
+        let places = places.map(|(key, value)| Some((key.as_str(), value.as_str())));
+        let places = places
+            .chain([None])
+            .filter_map(|label| all.places.get(&place(&own.namespace, label)));
+        let scales = |key: &&Key| {
+            let known = all.known.get(key);
+            let selector = known.and_then(|known| known.selector.as_ref());
+            *key != own
                 && selector.is_some_and(|selector| labels.iter().any(|l| selector.matches(*l)))
         };
-        let rivals = known.iter().filter(scales);
-        rivals.map(|(key, _)| key.clone()).collect()
+        places.flatten().filter(scales).cloned().collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Key, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -454,12 +454,11 @@ fn rivals(
     }
     let namespace = meta::namespace(&hpa.metadata);
     let all = caches.of::<HorizontalPodAutoscaler>();
-    let same = all.filter(namespace, |other| {
+    let same = all.indexed(TARGET, &target_key(namespace, target));
+    let same = same.iter().filter(|other| {
         other.metadata.uid != hpa.metadata.uid && other.spec.scale_target_ref == *target
     });
-    let same = same
-        .iter()
-        .map(|other| meta::name(&other.metadata).to_owned());
+    let same = same.map(|other| meta::name(&other.metadata).to_owned());
     // Those of one template have the same.
     let mut labels: Vec<_> = pods
         .iter()
@@ -475,6 +474,19 @@ fn rivals(
     names.insert(meta::name(&hpa.metadata).to_owned());
     let shown = names.iter().map(|name| format!("{{{name} {namespace}}}"));
     Some(shown.collect())
+}
+
+/// The index of autoscalers by what they scale.
+pub(crate) const TARGET: &str = "scale-target";
+
+/// Under what an autoscaler is found in it.
+pub(crate) fn target_of(hpa: &HorizontalPodAutoscaler) -> Vec<String> {
+    let namespace = meta::namespace(&hpa.metadata);
+    vec![target_key(namespace, &hpa.spec.scale_target_ref)]
+}
+
+fn target_key(namespace: &str, target: &CrossVersionObjectReference) -> String {
+    format!("{namespace}/{}/{}", target.kind, target.name)
 }
 
 /// `deployments.apps`
