@@ -104,9 +104,11 @@ impl Cluster {
             pod: pod.clone(),
             ..(*old).clone()
         });
+        let new = counted.info.clone();
+        self.snapshot.cohorts.renew(&old, &new);
         let pods = &mut self.snapshot.slots[counted.slot as usize].pods;
         if let Some(held) = pods.iter_mut().find(|held| Arc::ptr_eq(held, &old)) {
-            *held = counted.info.clone();
+            *held = new;
         }
     }
 

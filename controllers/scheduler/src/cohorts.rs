@@ -113,6 +113,18 @@ impl Cohorts {
         }
     }
 
+    /// A pod that came is known in a newer version, which is kept by others in any case: the old one need not be.
+    pub(crate) fn renew(&mut self, old: &Arc<PodInfo>, new: &Arc<PodInfo>) {
+        let same = self.by_hash.get(&old.alike).into_iter().flatten();
+        for index in same {
+            if let Some(cohort) = &mut self.all[*index as usize]
+                && Arc::ptr_eq(&cohort.like, old)
+            {
+                cohort.like = new.clone();
+            }
+        }
+    }
+
     fn find(&self, info: &PodInfo) -> Option<u32> {
         let mut candidates = self.by_hash.get(&info.alike)?.iter().copied();
         candidates.find(|index| {

@@ -38,8 +38,13 @@ fn no_pod_is_kept_that_has_left_or_has_a_newer_version() {
     cohorts.enter(&new, 0);
     cohorts.enter(&other, 1);
     assert_eq!([&old, &new, &other].map(Arc::strong_count), [1, 2, 2]);
+    let newest = info("a", labelled(0));
+    cohorts.renew(&new, &newest);
+    assert_eq!([&new, &newest].map(Arc::strong_count), [1, 2]);
+    cohorts.renew(&old, &new);
+    assert_eq!([&new, &newest].map(Arc::strong_count), [1, 2]);
     cohorts.leave(&old, 0);
-    cohorts.leave(&new, 0);
+    cohorts.leave(&newest, 0);
     cohorts.leave(&other, 1);
     assert_eq!([&old, &new, &other].map(Arc::strong_count), [1, 1, 1]);
 }
