@@ -1,10 +1,10 @@
 //! What can be asked of `corten`, and what each flag means.
 
-use crate::registry::Settings;
 use crate::{kubectl, parts, state, up};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use jiff::SignedDuration;
+use registry::Settings;
 use runtime::args::{ClientArgs, LoggingArgs};
 use runtime::serve::{CommonArgs, Misuse, WORKERS};
 use serviceaccount::Issuer;

@@ -10,7 +10,6 @@ mod commands;
 mod kubectl;
 mod parts;
 mod progress;
-mod registry;
 mod state;
 mod storage;
 mod up;

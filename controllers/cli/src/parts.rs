@@ -2,7 +2,7 @@
 //! `nodes` one by one.
 
 use crate::commands::{Controllers, Nodes, Scheduler};
-use crate::registry::{self, Settings};
+use registry::Settings;
 use runtime::Runtime;
 use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
 use runtime::serve::{Component, Misuse, serve};

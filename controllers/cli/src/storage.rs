@@ -1,10 +1,10 @@
 //! The storage class that a cluster of `corten up` begins with.
 
-use crate::registry::{self, HOSTPATH};
 use anyhow::bail;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::{Action, Cause};
+use registry::HOSTPATH;
 use runtime::Runtime;
 
 /// Makes the class `standard`, the default one, if nothing of that name is there and its provisioner runs. It waits for

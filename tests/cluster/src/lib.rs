@@ -30,7 +30,7 @@ mod namespace;
 mod program;
 mod shown;
 
-pub use actor::{Actor, CONTROLLERS, actor};
+pub use actor::{Actor, actor};
 pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};

@@ -192,7 +192,7 @@ fn names(about: Controllers) -> Vec<&'static str> {
     match about {
         Controllers::These(more) => ALWAYS.iter().chain(more).copied().collect(),
         Controllers::All => {
-            let all = cluster::CONTROLLERS.iter().copied();
+            let all = registry::upstreams().into_iter();
             all.filter(|name| !LEFT_OUT.contains(name)).collect()
         }
     }

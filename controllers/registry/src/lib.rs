@@ -1,4 +1,6 @@
-//! The table of controllers: adding one is a line here.
+//! The table of controllers: adding one is a line here. `corten` runs those that `--controllers` names, the tests run
+//! all of them and have upstream run the same.
+#![forbid(unsafe_code)]
 
 use bootstrap::{BootstrapSigner, TokenCleaner};
 use certificates::{Authorities, CsrApprover, CsrCleaner, CsrSigner};
@@ -31,39 +33,40 @@ use ttl::TtlController;
 use ttlafterfinished::TtlAfterFinishedController;
 
 /// A controller that can be run.
-pub(crate) struct Entry {
+#[derive(Debug)]
+pub struct Entry {
     /// Upstream's name, for `--controllers`.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// The name that upstream accepts too.
     alias: &'static str,
     /// Runs it.
-    pub(crate) run: fn(&Runtime, &Settings),
+    pub run: fn(&Runtime, &Settings),
 }
 
 /// What a controller may have to know.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Objects worked on at once by each controller.
-    pub(crate) workers: usize,
+    pub workers: usize,
     /// CA certificates (PEM) for kube-root-ca.crt; without them that controller has nothing to publish.
-    pub(crate) root_ca: Option<String>,
+    pub root_ca: Option<String>,
     /// Ranges for nodes; without them nobody gives nodes any.
-    pub(crate) node_ranges: Option<nodeipam::Options>,
+    pub node_ranges: Option<nodeipam::Options>,
     /// Who signs certificates; without them nobody does.
-    pub(crate) authorities: Option<Authorities>,
+    pub authorities: Option<Authorities>,
     /// Who signs tokens in Secrets; without it nobody does.
-    pub(crate) issuer: Option<Issuer>,
+    pub issuer: Option<Issuer>,
     /// How long a token in a Secret may be unused.
-    pub(crate) unused_tokens: SignedDuration,
+    pub unused_tokens: SignedDuration,
     /// So many pods that have ended are kept; 0: all.
-    pub(crate) ended_pods: usize,
+    pub ended_pods: usize,
 }
 
 /// Makes volumes of the class that `corten up` offers.
-pub(crate) const HOSTPATH: &str = "hostpath-provisioner-controller";
+pub const HOSTPATH: &str = "hostpath-provisioner-controller";
 
 /// Gives nodes their ranges.
-pub(crate) const NODE_IPAM: &str = "node-ipam-controller";
+pub const NODE_IPAM: &str = "node-ipam-controller";
 
 const TABLE: &[Entry] = &[
     Entry {
@@ -281,10 +284,19 @@ const TABLE: &[Entry] = &[
 /// Not among those that `*` stands for, as upstream's.
 const OFF: [&str; 2] = ["bootstrap-signer-controller", "token-cleaner-controller"];
 
+/// Upstream's names of all controllers that are here and that upstream has too.
+pub fn upstreams() -> Vec<&'static str> {
+    let names = TABLE.iter().map(|entry| entry.name);
+    names.filter(|name| *name != HOSTPATH).collect()
+}
+
 /// The controllers that `--controllers` names. As upstream's flag: `*` are all, `NAME` is one, `-NAME` is
 /// not one; the first word about a controller counts; an unknown name is an error.
-pub(crate) fn select(words: &[String]) -> Result<Vec<&'static Entry>, Misuse> {
-    let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
+///
+/// # Errors
+/// A name that is not one of a controller.
+pub fn select<W: AsRef<str>>(words: &[W]) -> Result<Vec<&'static Entry>, Misuse> {
+    let words: Vec<&str> = words.iter().map(|word| word.as_ref().trim()).collect();
     for word in &words {
         let name = word.strip_prefix('-').unwrap_or(word);
         if name != "*" && !TABLE.iter().any(|entry| entry.is(name)) {
