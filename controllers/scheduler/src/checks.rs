@@ -21,7 +21,7 @@ pub(crate) struct Checks<'a> {
 /// What the first filter that rejects a node says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rejection {
-    at: usize,
+    pub(crate) at: usize,
     pub(crate) verdict: Verdict,
 }
 
@@ -44,6 +44,25 @@ impl<'a> Checks<'a> {
             }
         }
         Ok(Self { pod, checks })
+    }
+
+    /// Lets the filters look at the pod that look at one node only. None if one has a reason against all nodes, or names
+    /// those that it is about.
+    pub(crate) fn prepare_local(
+        table: &'a Table,
+        pod: &'a PodInfo,
+        all: &'a Snapshot,
+    ) -> Option<Self> {
+        let mut checks = Vec::with_capacity(table.filters.len());
+        let filters = table.filters.iter().enumerate();
+        for (index, filter) in filters.filter(|(_, filter)| filter.is_local()) {
+            match filter.prepare(pod, all) {
+                Prepared::Skip => {}
+                Prepared::Check(Check { only: Some(_), .. }) | Prepared::Never(_) => return None,
+                Prepared::Check(check) => checks.push((index, check)),
+            }
+        }
+        Some(Self { pod, checks })
     }
 
     /// Whether the pod can be on the node, as it is.
@@ -133,10 +152,10 @@ impl<'a> Checks<'a> {
 }
 
 impl Tally {
-    /// A rejection more.
-    pub(crate) fn add(&mut self, rejection: Rejection) {
+    /// So many rejections more.
+    pub(crate) fn add(&mut self, rejection: Rejection, times: u32) {
         for (bit, count) in self.0[rejection.at].iter_mut().enumerate() {
-            *count += (rejection.verdict.reasons >> bit & 1) as u32;
+            *count += times * (rejection.verdict.reasons >> bit & 1) as u32;
         }
     }
 

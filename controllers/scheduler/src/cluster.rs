@@ -5,6 +5,7 @@
 //! says what changed, in the words that filters wait for.
 
 use crate::budgets::Budgets;
+use crate::changes::Change;
 use crate::owners::Owners;
 use crate::plugin::Events;
 use crate::plugins::declared;
@@ -51,12 +52,15 @@ impl Cluster {
         let name = meta::name(&namespace.metadata).to_owned();
         let labels = namespace.metadata.labels.clone();
         let old = self.snapshot.namespaces.insert(name, namespace);
-        old.is_none_or(|old| old.metadata.labels != labels)
+        let changed = old.is_none_or(|old| old.metadata.labels != labels);
+        self.snapshot.changes.epochs.namespaces += u64::from(changed);
+        changed
     }
 
     /// A namespace that is gone.
     pub fn remove_namespace(&mut self, name: &str) {
         self.snapshot.namespaces.remove(name);
+        self.snapshot.changes.epochs.namespaces += 1;
     }
 
     /// The pod as it is counted on some node.
@@ -116,10 +120,10 @@ impl Cluster {
     pub fn put_node(&mut self, node: Arc<Node>) -> Events {
         let slot = self.slot_of(meta::name(&node.metadata));
         let old = self.snapshot.slots[slot as usize].node.clone();
-        if old
+        let has_other_images = old
             .as_deref()
-            .is_none_or(|old| images(old) != images(&node))
-        {
+            .is_none_or(|old| images(old) != images(&node));
+        if has_other_images {
             if let Some(old) = &old {
                 self.list_images(old, slot, false);
             }
@@ -155,6 +159,10 @@ impl Cluster {
         if events.meets(Events::NODE_ADD | Events::NODE_LABEL) {
             snapshot.domains.forget();
         }
+        let epochs = &mut snapshot.changes.epochs;
+        let widely = Events::NODE_ADD | Events::NODE_LABEL | Events::NODE_TAINT;
+        epochs.nodes += u64::from(events.meets(widely));
+        epochs.images += u64::from(has_other_images || events.meets(Events::NODE_ADD));
         snapshot.len += usize::from(info.node.is_none());
         snapshot.discouraging += usize::from(new.discourages);
         snapshot.discouraging -= usize::from(info.node.is_some() && info.discourages);
@@ -170,6 +178,9 @@ impl Cluster {
             generation: snapshot.generation,
             ..new
         };
+        if !events.is_empty() || has_other_images {
+            snapshot.changed(Change { slot, pod: None });
+        }
         events
     }
 
@@ -185,6 +196,10 @@ impl Cluster {
             self.snapshot.discouraging -= usize::from(info.discourages);
             self.snapshot.generation += 1;
             self.list_images(&node, slot, false);
+            self.snapshot.domains.forget();
+            self.snapshot.changes.epochs.nodes += 1;
+            self.snapshot.changes.epochs.images += 1;
+            self.snapshot.changed(Change { slot, pod: None });
         }
         self.release(slot);
         Events::NODE_DELETE
@@ -239,18 +254,40 @@ impl Cluster {
         let old = self.snapshot.nominated.remove(&info.uid);
         if let Some(slot) = old {
             let nominees = &mut self.snapshot.slots[slot as usize].nominees;
-            nominees.retain(|nominee| nominee.uid != info.uid);
+            let at = nominees.iter().position(|nominee| nominee.uid == info.uid);
+            let was = at.map(|at| nominees.remove(at));
+            if let Some(was) = was {
+                self.count_nominee(&was, false);
+            }
+            self.snapshot.changed(Change { slot, pod: None });
         }
         let new = on.map(|on| self.slot_of(on));
         if let Some(slot) = new {
             let nominees = &mut self.snapshot.slots[slot as usize].nominees;
             nominees.push(info.clone());
             self.snapshot.nominated.insert(info.uid.clone(), slot);
+            self.count_nominee(info, true);
+            self.snapshot.changed(Change { slot, pod: None });
         }
         if let Some(slot) = old.filter(|_| old != new) {
             self.release(slot);
         }
         old != new
+    }
+
+    fn count_nominee(&mut self, info: &PodInfo, more: bool) {
+        let nominees = &mut self.snapshot.nominees;
+        let same = nominees.priorities.entry(info.priority).or_default();
+        if more {
+            *same += 1;
+            nominees.wishing += usize::from(info.terms.is_some());
+        } else {
+            *same -= 1;
+            nominees.wishing -= usize::from(info.terms.is_some());
+            if *same == 0 {
+                nominees.priorities.remove(&info.priority);
+            }
+        }
     }
 
     /// Pods that are going to be made to leave, or are not after all.
@@ -284,7 +321,10 @@ impl Cluster {
         let node = &mut self.snapshot.slots[slot as usize];
         node.add(&info);
         node.generation = self.snapshot.generation;
-        self.snapshot.cohorts.enter(&info, slot);
+        let mark = self.snapshot.cohorts.enter(&info, slot);
+        let living = i8::from(!is_leaving(&info));
+        let pod = mark.map(|mark| (mark, 1, living));
+        self.snapshot.changed(Change { slot, pod });
         self.count_claims(&info, 1);
         let same = self.snapshot.priorities.entry(info.priority).or_default();
         *same += 1;
@@ -306,7 +346,10 @@ impl Cluster {
         let node = &mut self.snapshot.slots[slot as usize];
         node.remove(&info);
         node.generation = self.snapshot.generation;
-        self.snapshot.cohorts.leave(&info, slot);
+        let mark = self.snapshot.cohorts.leave(&info, slot);
+        let living = i8::from(!is_leaving(&info));
+        let pod = mark.map(|mark| (mark, -1, -living));
+        self.snapshot.changed(Change { slot, pod });
         self.count_claims(&info, -1);
         if let Some(same) = self.snapshot.priorities.get_mut(&info.priority) {
             *same -= 1;

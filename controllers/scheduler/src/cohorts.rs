@@ -6,7 +6,7 @@
 use crate::snapshot::PodInfo;
 use crate::terms::Term;
 use ahash::{AHashMap, RandomState};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodAffinity, PodAntiAffinity};
 use objects::{Selector, meta};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -18,6 +18,8 @@ pub struct Cohorts {
     /// What is dissolved leaves nothing behind: it would keep a pod that is long gone.
     all: Vec<Option<Cohort>>,
     free: Vec<u32>,
+    /// How many there have been.
+    founded: u64,
     by_hash: AHashMap<u64, Vec<u32>>,
     by_namespace: AHashMap<String, BTreeSet<u32>>,
     /// Those with any wish about other pods, and those that refuse to be beside some.
@@ -32,6 +34,17 @@ pub struct Cohort {
     pub like: Arc<PodInfo>,
     /// How many of them are in which slot.
     pub on: AHashMap<u32, Count>,
+    /// Which it is.
+    pub(crate) mark: Mark,
+}
+
+/// A cohort by its place and by how many there have been before it: the place may be taken by another one later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Mark {
+    pub(crate) birth: u64,
+    place: u32,
+    /// Whether its pods have wishes about other pods.
+    pub(crate) wishes: bool,
 }
 
 /// How many pods.
@@ -72,35 +85,35 @@ pub(crate) fn hash_of(pod: &Pod) -> u64 {
 }
 
 fn are_alike(one: &Pod, other: &Pod) -> bool {
-    let wishes = |pod: &'_ Pod| {
-        let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.clone());
-        affinity.map(|affinity| (affinity.pod_affinity, affinity.pod_anti_affinity))
-    };
-    let some = |pod: &Pod| wishes(pod).filter(|wishes| wishes.0.is_some() || wishes.1.is_some());
     let (a, b) = (&one.metadata, &other.metadata);
-    a.namespace == b.namespace && a.labels == b.labels && some(one) == some(other)
+    a.namespace == b.namespace && a.labels == b.labels && wishes(one) == wishes(other)
+}
+
+fn wishes(pod: &Pod) -> (Option<&PodAffinity>, Option<&PodAntiAffinity>) {
+    let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
+    let near = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
+    let apart = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
+    (near, apart)
 }
 
 impl Cohorts {
     /// A pod came to the node in this slot.
-    pub(crate) fn enter(&mut self, info: &Arc<PodInfo>, slot: u32) {
+    pub(crate) fn enter(&mut self, info: &Arc<PodInfo>, slot: u32) -> Option<Mark> {
         let index = self.find(info).unwrap_or_else(|| self.found(info));
-        let Some(cohort) = &mut self.all[index as usize] else {
-            return;
-        };
+        let cohort = self.all[index as usize].as_mut()?;
         // The newest of them, which others keep too.
         cohort.like = info.clone();
         let count = cohort.on.entry(slot).or_default();
         count.all += 1;
         count.living += u32::from(!meta::is_deleting(&info.pod.metadata));
+        Some(cohort.mark)
     }
 
     /// A pod that came has left.
-    pub(crate) fn leave(&mut self, info: &PodInfo, slot: u32) {
-        let Some(index) = self.find(info) else { return };
-        let Some(Cohort { on, .. }) = &mut self.all[index as usize] else {
-            return;
-        };
+    pub(crate) fn leave(&mut self, info: &PodInfo, slot: u32) -> Option<Mark> {
+        let index = self.find(info)?;
+        let Cohort { on, mark, .. } = self.all[index as usize].as_mut()?;
+        let mark = *mark;
         if let Some(count) = on.get_mut(&slot) {
             count.all -= 1;
             count.living -= u32::from(!meta::is_deleting(&info.pod.metadata));
@@ -111,6 +124,18 @@ impl Cohorts {
         if on.is_empty() {
             self.dissolve(index);
         }
+        Some(mark)
+    }
+
+    /// The cohort of this mark, if it is still there.
+    pub(crate) fn marked(&self, mark: Mark) -> Option<&Cohort> {
+        let there = self.all.get(mark.place as usize)?.as_ref();
+        there.filter(|cohort| cohort.mark == mark)
+    }
+
+    /// How many cohorts there have been: those to come are born later.
+    pub(crate) fn founded(&self) -> u64 {
+        self.founded
     }
 
     /// A pod that came is known in a newer version, which is kept by others in any case: the old one need not be.
@@ -134,11 +159,17 @@ impl Cohorts {
     }
 
     fn found(&mut self, info: &Arc<PodInfo>) -> u32 {
+        let index = self.free.pop().unwrap_or(self.all.len() as u32);
         let cohort = Cohort {
             like: info.clone(),
             on: AHashMap::new(),
+            mark: Mark {
+                birth: self.founded,
+                place: index,
+                wishes: info.terms.is_some(),
+            },
         };
-        let index = self.free.pop().unwrap_or(self.all.len() as u32);
+        self.founded += 1;
         match self.all.get_mut(index as usize) {
             Some(free) => *free = Some(cohort),
             None => self.all.push(Some(cohort)),
@@ -183,6 +214,16 @@ impl Cohorts {
     fn of<'a>(&'a self, indexes: Option<&'a BTreeSet<u32>>) -> impl Iterator<Item = &'a Cohort> {
         let indexes = indexes.into_iter().flatten();
         indexes.filter_map(|index| self.all[*index as usize].as_ref())
+    }
+
+    /// All cohorts.
+    pub(crate) fn everywhere(&self) -> impl Iterator<Item = &Cohort> {
+        self.all.iter().flatten()
+    }
+
+    /// The cohorts of a namespace.
+    pub(crate) fn within(&self, namespace: &str) -> impl Iterator<Item = &Cohort> {
+        self.of(self.by_namespace.get(namespace))
     }
 
     /// The cohorts of a namespace that a selector selects.

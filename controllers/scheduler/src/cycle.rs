@@ -5,8 +5,9 @@
 
 use crate::cluster::Cluster;
 use crate::config::Profile;
-use crate::decide::{Decision, Wait, decide, goes_on_waiting};
+use crate::decide::{Decision, Wait, goes_on_waiting};
 use crate::diagnosis::Diagnosis;
+use crate::engine::Engine;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 pub struct Cycle {
     profiles: Vec<Profile>,
     cluster: Cluster,
+    engine: Engine,
     queue: Queue,
     /// What was last written into the status of a waiting pod, as the watch may be behind.
     told: AHashMap<Arc<str>, Told>,
@@ -76,6 +78,7 @@ impl Cycle {
         Self {
             profiles,
             cluster: Cluster::default(),
+            engine: Engine::default(),
             queue: Queue::new(times),
             told: AHashMap::new(),
         }
@@ -274,11 +277,12 @@ impl Cycle {
                 self.dequeue(&info.uid);
                 continue;
             }
-            let Some(table) = table_of(&self.profiles, &info) else {
+            let Some(profile) = profile_of(&self.profiles, &info) else {
                 self.dequeue(&info.uid);
                 continue;
             };
-            return match decide(table, &info, self.cluster.snapshot(), seed) {
+            let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
+            return match self.engine.decide(profile, table, &info, all, seed) {
                 Decision::Bind { node, .. } => {
                     let work = self.work(&info, &node);
                     self.cluster.storage_mut().promise(&work, &node);
@@ -488,9 +492,12 @@ pub(crate) fn scheduler_of(pod: &Pod) -> &str {
 
 /// The plugins for a pod.
 fn table_of<'a>(profiles: &'a [Profile], info: &PodInfo) -> Option<&'a Table> {
+    Some(&profiles[profile_of(profiles, info)?].table)
+}
+
+fn profile_of(profiles: &[Profile], info: &PodInfo) -> Option<usize> {
     let name = scheduler_of(&info.pod);
-    let profile = profiles.iter().find(|profile| profile.name == name);
-    profile.map(|profile| &profile.table)
+    profiles.iter().position(|profile| profile.name == name)
 }
 
 /// The node on which others make room for the pod, by its status.

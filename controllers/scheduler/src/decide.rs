@@ -110,7 +110,12 @@ fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<W
 }
 
 /// The slots of the nodes that the pod can be on, at least one.
-fn filter(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Result<Vec<u32>, Diagnosis> {
+pub(crate) fn filter(
+    table: &Table,
+    pod: &PodInfo,
+    all: &Snapshot,
+    seed: u64,
+) -> Result<Vec<u32>, Diagnosis> {
     let checks = match Checks::prepare(table, pod, all) {
         Ok(checks) => checks,
         Err((index, reason)) => {
@@ -146,7 +151,7 @@ fn filter(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Result<Vec
                 if rejection.verdict.resolvable {
                     resolvable.push(slot);
                 }
-                tally.add(rejection);
+                tally.add(rejection, 1);
             }
         }
         feasible.len()
@@ -194,7 +199,7 @@ fn filter(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Result<Vec
 }
 
 /// The weighted sums of the scores of these slots.
-fn score(table: &Table, pod: &PodInfo, all: &Snapshot, feasible: &[u32]) -> Vec<i64> {
+pub(crate) fn score(table: &Table, pod: &PodInfo, all: &Snapshot, feasible: &[u32]) -> Vec<i64> {
     let mut totals = vec![0; feasible.len()];
     let mut scores = vec![0; feasible.len()];
     for (plugin, weight) in &table.scores {
@@ -219,14 +224,19 @@ fn score(table: &Table, pod: &PodInfo, all: &Snapshot, feasible: &[u32]) -> Vec<
 fn best(feasible: &[u32], totals: &[i64], seed: u64) -> (u32, i64) {
     let most = totals.iter().copied().max().unwrap_or(0);
     let count = totals.iter().filter(|total| **total == most).count();
-    // The high half of the product is below `count`, evenly (Lemire).
-    let lot = ((u128::from(spread(seed)) * count as u128) >> 64) as usize;
+    let lot = draw(seed, count);
     let mut tied = feasible
         .iter()
         .zip(totals)
         .filter(|(_, total)| **total == most);
     let slot = tied.nth(lot).map_or(0, |(slot, _)| *slot);
     (slot, most)
+}
+
+/// A number below `count`, each as likely.
+pub(crate) fn draw(seed: u64, count: usize) -> usize {
+    // The high half of the product is below `count`, evenly (Lemire).
+    ((u128::from(spread(seed)) * count as u128) >> 64) as usize
 }
 
 /// Splitmix64: neighbouring seeds give unrelated numbers.

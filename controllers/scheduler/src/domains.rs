@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Domains {
     of: Vec<u32>,
     len: usize,
+    /// The slots, domain by domain, and where each domain begins.
+    slots: Vec<u32>,
+    begins: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -21,7 +24,7 @@ impl Domains {
     fn of(all: &Snapshot, key: &str) -> Self {
         let mut domains = Self {
             of: vec![NONE; all.slots.len()],
-            len: 0,
+            ..Self::default()
         };
         let mut known: AHashMap<&str, u32> = AHashMap::new();
         for (info, node) in all.nodes() {
@@ -31,7 +34,21 @@ impl Domains {
             }
         }
         domains.len = known.len();
+        let mut slots: Vec<u32> = (0..domains.of.len() as u32).collect();
+        slots.retain(|slot| domains.at(*slot).is_some());
+        slots.sort_by_key(|slot| domains.of[*slot as usize]);
+        let of = |slot: &u32| domains.of[*slot as usize];
+        let begins = (0..=domains.len as u32)
+            .map(|domain| slots.partition_point(|slot| of(slot) < domain) as u32);
+        domains.begins = begins.collect();
+        domains.slots = slots;
         domains
+    }
+
+    /// The slots of the nodes in a domain.
+    pub fn slots(&self, domain: usize) -> &[u32] {
+        let [begin, end] = [domain, domain + 1].map(|at| self.begins[at] as usize);
+        &self.slots[begin..end]
     }
 
     /// How many values there are.
@@ -73,7 +90,7 @@ impl Known {
         domains
     }
 
-    /// A node came, or has other labels.
+    /// A node came or went, or has other labels.
     pub(crate) fn forget(&mut self) {
         self.0
             .get_mut()

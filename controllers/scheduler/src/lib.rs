@@ -29,6 +29,7 @@
 
 pub mod bind;
 pub mod budgets;
+mod changes;
 mod checks;
 pub mod cluster;
 pub mod cohorts;
@@ -37,6 +38,7 @@ pub mod cycle;
 pub mod decide;
 pub mod diagnosis;
 pub mod domains;
+pub mod engine;
 #[cfg(test)]
 mod kit;
 mod metrics;
@@ -45,9 +47,11 @@ pub mod plugin;
 pub mod plugins;
 pub mod preempt;
 pub mod queue;
+pub mod signature;
 pub mod snapshot;
 pub mod storage;
 pub mod terms;
+pub mod tracker;
 pub mod volumes;
 
 use crate::bind::Fate;

@@ -16,6 +16,8 @@ pub struct Owners {
     controllers: AHashMap<(&'static str, String, String), Selector>,
     /// By namespace, then name.
     services: AHashMap<String, BTreeMap<String, Selector>>,
+    /// How often anything else was selected than before.
+    pub(crate) epoch: u64,
 }
 
 /// A kind whose objects select pods.
@@ -79,13 +81,14 @@ impl Owners {
         let Some(selector) = object.selector() else {
             return self.remove(object);
         };
-        if K::OWNER == Service::OWNER {
+        let old = if K::OWNER == Service::OWNER {
             let services = self.services.entry(namespace).or_default();
-            services.insert(name, selector);
+            services.insert(name, selector.clone())
         } else {
-            self.controllers
-                .insert((K::OWNER.1, namespace, name), selector);
-        }
+            let key = (K::OWNER.1, namespace, name);
+            self.controllers.insert(key, selector.clone())
+        };
+        self.epoch += u64::from(old.as_ref() != Some(&selector));
     }
 
     /// An object that is gone.
@@ -94,9 +97,9 @@ impl Owners {
         let (namespace, name) = (meta::namespace(of), meta::name(of));
         if K::OWNER != Service::OWNER {
             let key = (K::OWNER.1, namespace.to_owned(), name.to_owned());
-            self.controllers.remove(&key);
+            self.epoch += u64::from(self.controllers.remove(&key).is_some());
         } else if let Some(services) = self.services.get_mut(namespace) {
-            services.remove(name);
+            self.epoch += u64::from(services.remove(name).is_some());
             if services.is_empty() {
                 self.services.remove(namespace);
             }

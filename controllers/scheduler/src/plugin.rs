@@ -5,9 +5,11 @@
 //! when it prepares and is not asked again (upstream's `Skip`).
 
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::tracker::Tracked;
 use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
 use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
 
 /// Says which nodes a pod can be on.
 pub trait Filter: Send + Sync {
@@ -21,6 +23,18 @@ pub trait Filter: Send + Sync {
     /// wakes only the pods that can be on it now (upstream: `QueueingHintFn`).
     fn is_local(&self) -> bool {
         true
+    }
+
+    /// Whether it reads nothing of a pod that its [`crate::signature`] is not made from. Otherwise pods are decided about
+    /// one by one, however alike they are (upstream: `SignPlugin`).
+    fn is_signed(&self) -> bool {
+        false
+    }
+
+    /// What a filter that is not local counts for pods like this one; none if that cannot be said once for all. The pod
+    /// has a signature.
+    fn track(&self, _pod: &Arc<PodInfo>, _all: &Snapshot) -> Option<Tracked> {
+        None
     }
 
     /// Whether something that happened can make it take back a rejection of this pod, as far as it can be said without
@@ -129,6 +143,27 @@ impl Verdict {
 pub trait Score: Send + Sync {
     /// Upstream's name of the plugin.
     fn name(&self) -> &'static str;
+
+    /// Whether it reads nothing of a pod that its [`crate::signature`] is not made from.
+    fn is_signed(&self) -> bool {
+        false
+    }
+
+    /// If the raw score of a node depends on that node only: how it becomes 0–100.
+    fn local(&self) -> Option<Normalise> {
+        None
+    }
+
+    /// For a local score: a number that is another one when raw scores may be others of nodes that did not change. Asked
+    /// when nodes came or went, or have other images.
+    fn stamp(&self, _pod: &PodInfo, _all: &Snapshot) -> u64 {
+        0
+    }
+
+    /// For one that is not local: what it counts for pods like this one; none if that cannot be said once for all.
+    fn track(&self, _pod: &Arc<PodInfo>, _all: &Snapshot) -> Option<Tracked> {
+        None
+    }
 
     /// Looks at the pod and at the slots of the nodes that passed; none: all nodes are alike to it.
     fn prepare<'a>(

@@ -38,6 +38,7 @@ pub use topology_spread::TopologySpread;
 pub use volume_binding::VolumeBinding;
 pub use volume_limits::NodeVolumeLimits;
 pub use volume_restrictions::VolumeRestrictions;
+pub(crate) use volume_restrictions::disks;
 pub use volume_zone::VolumeZone;
 
 use crate::plugin::{Filter, Score};

@@ -248,7 +248,7 @@ fn victims_on<'a>(
     let verdict = checks.judge_beside_nominees(&left, node);
     let outcome = match verdict {
         Err(rejection) => {
-            tally.add(rejection);
+            tally.add(rejection, 1);
             Err(false)
         }
         Ok(()) => {

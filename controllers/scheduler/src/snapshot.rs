@@ -4,9 +4,12 @@
 //! Nothing is copied for a pod (upstream: `pkg/scheduler/backend/cache/snapshot.go`, `framework/types.go`).
 
 use crate::budgets::Budgets;
+use crate::changes::{Change, Changes};
 use crate::cohorts::{self, Cohorts};
 use crate::domains::{Domains, Known};
 use crate::owners::Owners;
+use crate::plugins::disks;
+use crate::signature::Signature;
 use crate::storage::Storage;
 use crate::terms::Terms;
 use ahash::{AHashMap, AHashSet};
@@ -14,7 +17,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
 use objects::volume::{self, Used};
 use objects::{Resources, meta, node, pod, resources};
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// A pod with all that decisions ask of it, computed once.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct PodInfo {
     pub terms: Option<Arc<Terms>>,
     /// The same number as that of pods that look the same to others.
     pub(crate) alike: u64,
+    /// Computed when somebody asks.
+    pub(crate) signature: OnceLock<Option<Signature>>,
 }
 
 /// CPU in thousandths of a core and memory in bytes.
@@ -141,10 +146,23 @@ pub struct Snapshot {
     pub(crate) evicted: AHashSet<Arc<str>>,
     /// By UID, the slot in which a pod is nominated.
     pub(crate) nominated: AHashMap<Arc<str>, u32>,
+    /// How many of them have which priority, and how many have wishes about other pods.
+    pub(crate) nominees: Nominees,
+    /// What changed of nodes and of the pods on them.
+    pub(crate) changes: Changes,
     /// By name.
     pub(crate) namespaces: AHashMap<String, Arc<Namespace>>,
     /// Claims, volumes and their classes.
     pub(crate) storage: Storage,
+}
+
+/// The nominated pods, summed up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nominees {
+    /// By priority, how many.
+    pub(crate) priorities: BTreeMap<i32, u32>,
+    /// How many have wishes about other pods.
+    pub(crate) wishing: usize,
 }
 
 impl PodInfo {
@@ -170,7 +188,27 @@ impl PodInfo {
             claims: volume::claims_of(&pod).collect(),
             terms: Terms::of(&pod).map(Arc::new),
             alike: cohorts::hash_of(&pod),
+            signature: OnceLock::new(),
             pod,
+        }
+    }
+
+    /// What it has in common with the pods for which the same would be decided; none for one that is decided about by
+    /// itself.
+    pub fn signature(&self) -> Option<Signature> {
+        *self.signature.get_or_init(|| Signature::of(self))
+    }
+
+    /// Whether it has volumes of kinds that the API servers of old attached themselves.
+    pub(crate) fn has_disks(&self) -> bool {
+        disks(self).next().is_some()
+    }
+
+    /// Looks the same to decisions, and is no pod that there is.
+    pub(crate) fn nobody(&self) -> Self {
+        Self {
+            uid: "".into(),
+            ..self.clone()
         }
     }
 
@@ -246,6 +284,12 @@ impl Snapshot {
     /// The labels of a namespace, none as well if it is not known.
     pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.namespaces.get(name)?.metadata.labels.as_ref()
+    }
+
+    /// Takes note that something changed about a node or its pods.
+    pub(crate) fn changed(&mut self, change: Change) {
+        let slots = self.slots.len();
+        self.changes.push(change, slots);
     }
 
     /// The node that other pods make room on for this one.

@@ -25,6 +25,14 @@ impl Score for BalancedAllocation {
         "NodeResourcesBalancedAllocation"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn local(&self) -> Option<Normalise> {
+        Some(Normalise::AsIs)
+    }
+
     fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
         if !wants_any(pod, &self.resources) {
             return None;

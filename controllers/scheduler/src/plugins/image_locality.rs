@@ -4,6 +4,8 @@
 
 use crate::plugin::{Normalise, Score, Scorer};
 use crate::snapshot::{PodInfo, Snapshot};
+use ahash::{AHashMap, AHasher};
+use std::hash::{Hash, Hasher};
 
 /// Prefers nodes with the pod's images, large ones first; an image that few nodes have counts less, so that not all pods
 /// gather where it happened to be pulled.
@@ -20,36 +22,53 @@ impl Score for ImageLocality {
         "ImageLocality"
     }
 
-    fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
-        let spec = pod.spec();
-        let starting = spec.init_containers.iter().flatten();
-        let containers = spec.containers.iter().chain(starting);
-        let images = containers
-            .clone()
-            .filter_map(|container| container.image.as_deref());
-        let volumes = spec.volumes.iter().flatten();
-        let mounted = volumes.filter_map(|volume| volume.image.as_ref()?.reference.as_deref());
-        let mut sums = vec![0; all.slots.len()];
-        let mut known = false;
-        for image in images.chain(mounted) {
-            let Some(nodes) = all.images.get(&*normalised(image)) else {
-                continue;
-            };
-            known = true;
-            let part = nodes.len() as f64 / all.len() as f64;
-            for (slot, size) in nodes {
-                sums[*slot as usize] += (*size as f64 * part) as i64;
-            }
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn local(&self) -> Option<Normalise> {
+        Some(Normalise::AsIs)
+    }
+
+    fn stamp(&self, pod: &PodInfo, all: &Snapshot) -> u64 {
+        let known = images(pod).filter_map(|image| all.images.get(&*normalised(image)));
+        let mut sum = AHasher::default();
+        for nodes in known {
+            (nodes.len(), all.len()).hash(&mut sum);
         }
-        let most = MOST * containers.count() as i64;
-        known.then(|| Scorer {
+        sum.finish()
+    }
+
+    fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {
+        let known = images(pod).filter_map(|image| all.images.get(&*normalised(image)));
+        let known: Vec<(&AHashMap<u32, i64>, f64)> = known
+            .map(|nodes| (nodes, nodes.len() as f64 / all.len() as f64))
+            .collect();
+        let spec = pod.spec();
+        let starting = spec.init_containers.as_ref().map_or(0, Vec::len);
+        let most = MOST * (spec.containers.len() + starting) as i64;
+        (!known.is_empty()).then(|| Scorer {
             normalise: Normalise::AsIs,
             score: Box::new(move |info, _| {
-                let sum = sums[info.slot as usize].min(most).max(LEAST);
+                let here = known.iter().filter_map(|(nodes, part)| {
+                    let size = nodes.get(&info.slot)?;
+                    Some((*size as f64 * part) as i64)
+                });
+                let sum = here.sum::<i64>().min(most).max(LEAST);
                 100 * (sum - LEAST) / (most - LEAST)
             }),
         })
     }
+}
+
+/// The images that a pod's containers run and its volumes show.
+fn images(pod: &PodInfo) -> impl Iterator<Item = &str> {
+    let spec = pod.spec();
+    let starting = spec.init_containers.iter().flatten();
+    let containers = spec.containers.iter().chain(starting);
+    let images = containers.filter_map(|container| container.image.as_deref());
+    let volumes = spec.volumes.iter().flatten();
+    images.chain(volumes.filter_map(|volume| volume.image.as_ref()?.reference.as_deref()))
 }
 
 /// An image without a tag is the latest.

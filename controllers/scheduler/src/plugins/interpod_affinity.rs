@@ -3,12 +3,15 @@
 //! Upstream: `framework/plugins/interpodaffinity/{plugin,filtering,scoring}.go`. The match and mismatch label keys of a
 //! term are in its selector already: the API server puts them there when the pod is created (KEP-3633).
 
+mod tracked;
+
 use crate::domains::Domains;
 use crate::plugin::{
     Check, Events, Filter, Happening, Normalise, Prepared, Score, Scorer, Verdict,
 };
 use crate::snapshot::{PodInfo, Snapshot};
 use crate::terms::{Term, Terms};
+use crate::tracker::Tracked;
 use ahash::AHashMap;
 use objects::meta;
 use std::cell::{Cell, RefCell};
@@ -215,6 +218,14 @@ impl Filter for InterPodAffinity {
         NAME
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn track(&self, pod: &Arc<PodInfo>, all: &Snapshot) -> Option<Tracked> {
+        tracked::required(pod, all)
+    }
+
     fn wakes(&self) -> Events {
         let pods = Events::POD_ADD | Events::POD_LABEL | Events::POD_DELETE | Events::POD_UPDATE;
         pods | Events::NODE_ADD | Events::NODE_LABEL | Events::NAMESPACE
@@ -289,6 +300,14 @@ impl Filter for InterPodAffinity {
 impl Score for InterPodAffinity {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn track(&self, pod: &Arc<PodInfo>, all: &Snapshot) -> Option<Tracked> {
+        Some(tracked::preferred(self, pod, all))
     }
 
     /// scoring.go `PreScore`, `processExistingPod`

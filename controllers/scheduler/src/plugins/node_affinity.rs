@@ -34,6 +34,10 @@ impl Filter for NodeAffinity {
         NAME
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::NODE_ADD | Events::NODE_LABEL | Events::POD_UPDATE
     }
@@ -99,6 +103,14 @@ impl Filter for NodeAffinity {
 impl Score for NodeAffinity {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn local(&self) -> Option<Normalise> {
+        Some(Normalise::Most)
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {

@@ -15,6 +15,10 @@ impl Filter for NodeDeclaredFeatures {
         "NodeDeclaredFeatures"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::NODE_ADD | Events::NODE_FEATURE | Events::POD_UPDATE
     }

@@ -13,6 +13,10 @@ impl Filter for NodeName {
         "NodeName"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::NODE_ADD
     }

@@ -13,6 +13,10 @@ impl Filter for NodePorts {
         "NodePorts"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::POD_DELETE | Events::NODE_ADD
     }

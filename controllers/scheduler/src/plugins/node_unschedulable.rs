@@ -15,6 +15,10 @@ impl Filter for NodeUnschedulable {
         "NodeUnschedulable"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::NODE_ADD | Events::NODE_TAINT | Events::POD_UPDATE
     }

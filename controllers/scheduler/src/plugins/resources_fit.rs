@@ -49,6 +49,10 @@ impl Filter for ResourcesFit {
         NAME
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::POD_DELETE | Events::NODE_ADD | Events::NODE_ALLOCATABLE | Events::POD_UPDATE
     }
@@ -114,6 +118,14 @@ fn judge(
 impl Score for ResourcesFit {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn local(&self) -> Option<Normalise> {
+        Some(Normalise::AsIs)
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {

@@ -19,6 +19,10 @@ impl Filter for TaintToleration {
         NAME
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::NODE_ADD | Events::NODE_TAINT | Events::POD_UPDATE
     }
@@ -42,6 +46,14 @@ impl Filter for TaintToleration {
 impl Score for TaintToleration {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn local(&self) -> Option<Normalise> {
+        Some(Normalise::Least)
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot, _: &[u32]) -> Option<Scorer<'a>> {

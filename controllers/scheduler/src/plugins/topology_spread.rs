@@ -4,12 +4,14 @@
 //! own has the default ones, with what selects the pods that belong together ([`crate::owners`]).
 
 mod constraints;
+mod tracked;
 
 use crate::domains::Domains;
 use crate::plugin::{
     Check, Events, Filter, Happening, Normalise, Prepared, Score, Scorer, Verdict,
 };
 use crate::snapshot::{PodInfo, Snapshot};
+use crate::tracker::Tracked;
 use constraints::{Constraint, HARD, Inclusion, SOFT, by_slot, constraints};
 use k8s_openapi::api::core::v1::{Node, TopologySpreadConstraint};
 use objects::{meta, node};
@@ -117,8 +119,8 @@ impl Spread {
     }
 }
 
-struct Hard<'a> {
-    constraint: Constraint<'a>,
+struct Hard {
+    constraint: Constraint,
     of: Arc<Domains>,
     itself: i64,
     spread: RefCell<Spread>,
@@ -127,6 +129,14 @@ struct Hard<'a> {
 impl Filter for TopologySpread {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn track(&self, pod: &Arc<PodInfo>, all: &Snapshot) -> Option<Tracked> {
+        tracked::hard(self, pod, all)
     }
 
     fn wakes(&self) -> Events {
@@ -150,7 +160,7 @@ impl Filter for TopologySpread {
                 let [old, new] = [old, new].map(|other| {
                     other.filter(|other| other.pod.metadata.namespace == pod.pod.metadata.namespace)
                 });
-                let selects = |constraint: &Constraint<'_>, other: Option<&PodInfo>| {
+                let selects = |constraint: &Constraint, other: Option<&PodInfo>| {
                     other.is_some_and(|other| {
                         constraint.selects(other) && !meta::is_deleting(&other.pod.metadata)
                     })
@@ -162,10 +172,13 @@ impl Filter for TopologySpread {
                     of.and_then(|node| meta::label(&node.metadata, key).map(str::to_owned))
                 };
                 let has_all = |of: Option<&Node>| {
-                    constraints.iter().all(|each| value(of, each.key).is_some())
+                    constraints
+                        .iter()
+                        .all(|each| value(of, &each.key).is_some())
                 };
                 let (before, after) = (has_all(*old), has_all(*new));
-                let mut moved = || each.any(|each| value(*old, each.key) != value(*new, each.key));
+                let mut moved =
+                    || each.any(|each| value(*old, &each.key) != value(*new, &each.key));
                 let tainted = || old.map(node::taints) != new.map(node::taints);
                 before != after || after && (moved() || tainted())
             }
@@ -232,13 +245,13 @@ impl Filter for TopologySpread {
 
 impl TopologySpread {
     /// filtering.go `calPreFilterState`
-    fn hard<'a>(
-        &'a self,
-        pod: &'a PodInfo,
+    fn hard(
+        &self,
+        pod: &PodInfo,
         all: &Snapshot,
-    ) -> Result<Vec<Hard<'a>>, objects::selector::SelectorError> {
+    ) -> Result<Vec<Hard>, objects::selector::SelectorError> {
         let constraints = constraints(self, pod, all, HARD)?;
-        let domains: Vec<Arc<Domains>> = constraints.iter().map(|c| all.domains(c.key)).collect();
+        let domains: Vec<Arc<Domains>> = constraints.iter().map(|c| all.domains(&c.key)).collect();
         let inclusion = Inclusion::of(pod);
         let mut pods: Vec<Vec<Option<i64>>> =
             domains.iter().map(|of| vec![None; of.len()]).collect();
@@ -288,6 +301,14 @@ impl Score for TopologySpread {
         NAME
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    fn track(&self, pod: &Arc<PodInfo>, all: &Snapshot) -> Option<Tracked> {
+        tracked::soft(self, pod, all)
+    }
+
     /// scoring.go `PreScore`
     fn prepare<'a>(
         &'a self,
@@ -302,7 +323,7 @@ impl Score for TopologySpread {
         }
         let own = pod.spec().topology_spread_constraints.as_ref();
         let needs_all = !self.system || own.is_some_and(|own| !own.is_empty());
-        let domains: Vec<Arc<Domains>> = constraints.iter().map(|c| all.domains(c.key)).collect();
+        let domains: Vec<Arc<Domains>> = constraints.iter().map(|c| all.domains(&c.key)).collect();
         let has_all = {
             let domains = domains.clone();
             move |slot: u32| !needs_all || domains.iter().all(|of| of.at(slot).is_some())
@@ -311,7 +332,7 @@ impl Score for TopologySpread {
         let inclusion = Inclusion::of(pod);
         let mut soft = Vec::with_capacity(constraints.len());
         for (constraint, of) in constraints.iter().zip(&domains) {
-            let each_node = constraint.key == node::HOSTNAME;
+            let each_node = *constraint.key == *node::HOSTNAME;
             let counted = by_slot(constraint.counted(pod, all));
             let (mut pods, size);
             if each_node {

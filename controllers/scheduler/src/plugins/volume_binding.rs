@@ -20,6 +20,10 @@ impl Filter for VolumeBinding {
         "VolumeBinding"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::STORAGE | Events::NODE_ADD | Events::NODE_LABEL
     }

@@ -17,6 +17,10 @@ impl Filter for NodeVolumeLimits {
         "NodeVolumeLimits"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::STORAGE | Events::POD_DELETE | Events::NODE_ADD
     }

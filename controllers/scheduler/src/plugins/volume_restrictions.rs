@@ -4,10 +4,12 @@
 
 use crate::plugin::{Check, Events, Filter, Happening, Prepared, Verdict};
 use crate::snapshot::{PodInfo, Snapshot};
+use crate::tracker::Tracked;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Volume};
 use objects::meta;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Rejects pods whose `ReadWriteOncePod` claim another pod uses, and nodes where a pod has the same disk.
 pub struct VolumeRestrictions;
@@ -18,6 +20,15 @@ const CLAIM: u64 = 1 << 1;
 impl Filter for VolumeRestrictions {
     fn name(&self) -> &'static str {
         "VolumeRestrictions"
+    }
+
+    fn is_signed(&self) -> bool {
+        true
+    }
+
+    /// It has something to say about claims and disks only.
+    fn track(&self, _: &Arc<PodInfo>, _: &Snapshot) -> Option<Tracked> {
+        Some(Tracked::nothing())
     }
 
     fn wakes(&self) -> Events {
@@ -105,7 +116,7 @@ fn is_exclusive(claim: &PersistentVolumeClaim) -> bool {
 }
 
 /// The pod's volumes of kinds that the API servers of old attached themselves.
-fn disks(pod: &PodInfo) -> impl Iterator<Item = &Volume> {
+pub(crate) fn disks(pod: &PodInfo) -> impl Iterator<Item = &Volume> {
     let volumes = pod.spec().volumes.iter().flatten();
     volumes.filter(|volume| {
         volume.gce_persistent_disk.is_some()

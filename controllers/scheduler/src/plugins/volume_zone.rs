@@ -31,6 +31,10 @@ impl Filter for VolumeZone {
         "VolumeZone"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     fn wakes(&self) -> Events {
         Events::STORAGE | Events::NODE_ADD | Events::NODE_LABEL
     }

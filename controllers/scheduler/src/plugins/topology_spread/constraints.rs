@@ -11,8 +11,8 @@ use objects::{Selector, meta, node, taints};
 
 /// A constraint with its selector parsed and its options resolved.
 #[derive(Debug)]
-pub(super) struct Constraint<'a> {
-    pub(super) key: &'a str,
+pub(super) struct Constraint {
+    pub(super) key: Box<str>,
     pub(super) max_skew: i64,
     pub(super) min_domains: usize,
     /// None selects nothing.
@@ -25,9 +25,9 @@ pub(super) struct Constraint<'a> {
 pub(super) const HARD: &str = "DoNotSchedule";
 pub(super) const SOFT: &str = "ScheduleAnyway";
 
-impl<'a> Constraint<'a> {
+impl Constraint {
     /// What the pod says itself.
-    fn of(given: &'a TopologySpreadConstraint, pod: &PodInfo) -> Result<Self, SelectorError> {
+    fn of(given: &TopologySpreadConstraint, pod: &PodInfo) -> Result<Self, SelectorError> {
         let labels = pod.pod.metadata.labels.as_ref();
         let selector = given.label_selector.as_ref();
         let mut selector = selector.map(Selector::parse).transpose()?;
@@ -40,7 +40,7 @@ impl<'a> Constraint<'a> {
             policy.map_or(default, |policy| policy == "Honor")
         };
         Ok(Self {
-            key: &given.topology_key,
+            key: given.topology_key.as_str().into(),
             max_skew: i64::from(given.max_skew),
             min_domains: usize::try_from(given.min_domains.unwrap_or(1)).unwrap_or(1),
             selector,
@@ -90,12 +90,12 @@ impl<'a> Constraint<'a> {
 ///
 /// # Errors
 /// A selector cannot be understood.
-pub(super) fn constraints<'a>(
-    plugin: &'a TopologySpread,
-    pod: &'a PodInfo,
+pub(super) fn constraints(
+    plugin: &TopologySpread,
+    pod: &PodInfo,
     all: &Snapshot,
     kind: &str,
-) -> Result<Vec<Constraint<'a>>, SelectorError> {
+) -> Result<Vec<Constraint>, SelectorError> {
     let own = pod.spec().topology_spread_constraints.as_deref();
     let own = own.unwrap_or_default();
     let is_default = own.is_empty();
@@ -151,7 +151,7 @@ impl<'a> Inclusion<'a> {
     }
 
     /// Whether the pods on this node count for the constraint.
-    pub(super) fn holds(&self, constraint: &Constraint<'_>, node: &Node) -> bool {
+    pub(super) fn holds(&self, constraint: &Constraint, node: &Node) -> bool {
         let tolerations = self.pod.spec().tolerations.as_deref().unwrap_or_default();
         let untolerated = || {
             taints::find_untolerated(node::taints(node), tolerations, taints::keeps_away).is_some()
