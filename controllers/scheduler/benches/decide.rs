@@ -1,72 +1,205 @@
-//! How long a decision takes on a cluster of 1,000 and of 5,000 nodes, assumption included.
+//! How long decisions take and what memory they need: decision only, assumption included, without any API server.
 //!
-//! `cargo bench -p scheduler`
+//! `cargo bench -p scheduler [-- PART OF A NAME …]`. Beside each stands what the same decision costs when all nodes are
+//! looked at for it (`plain`), over some hundred decisions in the middle of the run.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use scheduler::cluster::Cluster;
 use scheduler::decide::{Decision, decide};
+use scheduler::engine::Engine;
 use scheduler::plugins::Table;
 use scheduler::snapshot::PodInfo;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-const DECISIONS: u32 = 5000;
+/// A workload: a name, nodes, pods, what all pods have, and how many controllers they are of.
+struct Workload {
+    name: &'static str,
+    nodes: usize,
+    pods: usize,
+    pod: Value,
+    owners: usize,
+}
 
-fn node(index: usize) -> Node {
-    let zone = format!("z{}", index % 3);
+const HOSTNAME: &str = "kubernetes.io/hostname";
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+fn node() -> Node {
     let value = json!({
-        "metadata": { "name": format!("n{index}"), "labels": {
-            "kubernetes.io/hostname": format!("n{index}"), "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-            "topology.kubernetes.io/zone": zone, "disk": if index.is_multiple_of(2) { "ssd" } else { "hdd" } } },
+        "metadata": { "name": "", "labels": {
+            "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", "node.kubernetes.io/instance-type": "m" } },
         "status": { "allocatable": { "cpu": "64", "memory": "256Gi", "pods": "110", "ephemeral-storage": "100Gi" } },
     });
     serde_json::from_value(value).expect("a valid node")
 }
 
-fn pod(index: u32, spec: &Value) -> Arc<PodInfo> {
-    let value = json!({
-        "metadata": { "name": format!("p{index}"), "namespace": "ns", "uid": format!("u{index}"),
-            "labels": { "app": format!("r{}", index % 20) }, "ownerReferences": [
-            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("r{}", index % 20), "uid": format!("r{}", index % 20), "controller": true }] },
-        "spec": spec,
+fn pod(more: &Value) -> Pod {
+    let mut value = json!({
+        "metadata": { "namespace": "ns", "labels": { "app": "a" } },
+        "spec": { "containers": [{ "name": "c", "image": "registry.k8s.io/pause:3.10",
+            "resources": { "requests": { "cpu": "100m", "memory": "500Mi" } } }] },
     });
-    let pod: Pod = serde_json::from_value(value).expect("a valid pod");
-    Arc::new(PodInfo::of(Arc::new(pod)))
+    for (key, part) in more.as_object().into_iter().flatten() {
+        value["spec"][key] = part.clone();
+    }
+    serde_json::from_value(value).expect("a valid pod")
 }
 
-fn set(index: u32) -> ReplicaSet {
+fn set(index: usize) -> ReplicaSet {
     let value = json!({ "metadata": { "name": format!("r{index}"), "namespace": "ns" },
         "spec": { "selector": { "matchLabels": { "app": format!("r{index}") } } } });
     serde_json::from_value(value).expect("a valid set")
 }
 
-fn main() {
-    let containers =
-        json!([{ "name": "c", "resources": { "requests": { "cpu": "100m", "memory": "200Mi" } } }]);
-    let plain = json!({ "containers": containers });
-    let selecting = json!({ "containers": containers, "nodeSelector": { "disk": "ssd" } });
-    let table = Table::default();
-    for nodes in [1000, 5000] {
-        for (name, spec) in [("plain", &plain), ("nodeSelector", &selecting)] {
-            let mut cluster = Cluster::default();
-            for index in 0..nodes {
-                cluster.put_node(Arc::new(node(index)));
-            }
-            (0..20).for_each(|index| cluster.owners_mut().put(&set(index)));
-            let pods: Vec<_> = (0..DECISIONS).map(|index| pod(index, spec)).collect();
+fn workloads() -> Vec<Workload> {
+    let plain = || json!({});
+    let selector = || json!({ "matchLabels": { "app": "a" } });
+    let term = |key: &str| json!({ "topologyKey": key, "labelSelector": selector() });
+    let required = |kind: &str, key: &str| json!({ "affinity": { kind: { "requiredDuringSchedulingIgnoredDuringExecution": [term(key)] } } });
+    let preferred = |kind: &str, key: &str| {
+        json!({ "affinity": { kind: { "preferredDuringSchedulingIgnoredDuringExecution": [
+            { "weight": 1, "podAffinityTerm": term(key) }] } } })
+    };
+    let spread = |kind: &str| {
+        json!({ "topologySpreadConstraints": [
+            { "maxSkew": 5, "topologyKey": ZONE, "whenUnsatisfiable": kind, "labelSelector": selector() }] })
+    };
+    let of = |name, nodes, pods, pod| Workload {
+        name,
+        nodes,
+        pods,
+        pod,
+        owners: 0,
+    };
+    let on = json!({ "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{ "matchExpressions": [{ "key": ZONE, "operator": "In", "values": ["z1", "z2"] }] }] } } } });
+    let huge =
+        json!({ "containers": [{ "name": "c", "resources": { "requests": { "cpu": "100" } } }] });
+    let owned = |name, owners| Workload {
+        owners,
+        ..of(name, 5000, 20_000, plain())
+    };
+    vec![
+        of("basic", 5000, 50_000, plain()),
+        owned("one ReplicaSet", 1),
+        owned("20 ReplicaSets", 20),
+        owned("500 ReplicaSets", 500),
+        of("nodeAffinity", 5000, 20_000, on),
+        of("spread", 5000, 20_000, spread("DoNotSchedule")),
+        of("preferred spread", 5000, 20_000, spread("ScheduleAnyway")),
+        of("affinity", 5000, 20_000, required("podAffinity", ZONE)),
+        of(
+            "anti-affinity",
+            5000,
+            5000,
+            required("podAntiAffinity", HOSTNAME),
+        ),
+        of(
+            "preferred affinity",
+            5000,
+            20_000,
+            preferred("podAffinity", HOSTNAME),
+        ),
+        of(
+            "preferred anti-affinity",
+            5000,
+            20_000,
+            preferred("podAntiAffinity", HOSTNAME),
+        ),
+        of("unschedulable", 5000, 20_000, huge),
+        of("basic", 100_000, 100_000, plain()),
+        of("basic", 1_000_000, 1_000_000, plain()),
+    ]
+}
+
+/// The memory of this process in bytes.
+fn memory() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    pages.unwrap_or(0_usize) * 4096
+}
+
+fn run(workload: &Workload) {
+    let (table, mut cluster, mut engine) =
+        (Table::default(), Cluster::default(), Engine::default());
+    let empty = memory();
+    let template = node();
+    for index in 0..workload.nodes {
+        let mut node = template.clone();
+        let name = format!("n{index}");
+        let labels = node.metadata.labels.get_or_insert_default();
+        labels.insert(HOSTNAME.to_owned(), name.clone());
+        labels.insert(ZONE.to_owned(), format!("z{}", index % 3));
+        node.metadata.name = Some(name);
+        cluster.put_node(Arc::new(node));
+    }
+    (0..workload.owners).for_each(|index| cluster.owners_mut().put(&set(index)));
+    let ready = memory();
+    let template = pod(&workload.pod);
+    let make = |index: usize| {
+        let mut pod = template.clone();
+        pod.metadata.name = Some(format!("p{index}"));
+        pod.metadata.uid = Some(format!("00000000-0000-0000-0000-{index:012}"));
+        if workload.owners > 0 {
+            let owner = format!("r{}", index % workload.owners);
+            let labels = pod.metadata.labels.get_or_insert_default();
+            labels.insert("app".to_owned(), owner.clone());
+            let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner, "controller": true }]);
+            pod.metadata.owner_references = serde_json::from_value(owner).ok();
+        }
+        Arc::new(PodInfo::of(Arc::new(pod)))
+    };
+    let (mut took, mut plain, mut tried, mut bound) = (Duration::ZERO, Duration::ZERO, 0, 0);
+    let (mut times, mut slowest) = (Vec::with_capacity(workload.pods), Duration::ZERO);
+    for index in 0..workload.pods {
+        let pod = make(index);
+        if workload.nodes <= 5000 && index >= workload.pods / 2 && tried < 200 {
             let began = Instant::now();
-            for (seed, pod) in pods.into_iter().enumerate() {
-                if let Decision::Bind { node, .. } =
-                    decide(&table, &pod, cluster.snapshot(), seed as u64)
-                {
-                    cluster.assume(pod, &node);
-                }
-            }
-            let each = began.elapsed() / DECISIONS;
-            println!("{nodes} nodes, {name}: {each:?} a decision");
+            std::hint::black_box(decide(&table, &pod, cluster.snapshot(), index as u64));
+            plain += began.elapsed();
+            tried += 1;
+        }
+        let began = Instant::now();
+        let decision = engine.decide(0, &table, &pod, cluster.snapshot(), index as u64);
+        if let Decision::Bind { node, .. } = decision {
+            cluster.assume(pod, &node);
+            bound += 1;
+        }
+        let each = began.elapsed();
+        took += each;
+        slowest = slowest.max(each);
+        times.push(each);
+    }
+    times.sort_unstable();
+    let at = |part: usize| times[times.len() * part / 100];
+    let (all, beside) = (memory(), took.as_secs_f64() / workload.pods as f64 * 1e6);
+    let plain = plain.as_secs_f64() * 1e6 / f64::from(tried.max(1));
+    println!(
+        "decision only: {:<24} {:>7} nodes {:>7} pods ({bound} bound): {:>7.2} s, {beside:>6.2} µs each (p50 {:?}, p99 {:?}, most {slowest:?}); \
+         plain {plain:.0} µs; {} MB of nodes, {} MB more in the end",
+        workload.name,
+        workload.nodes,
+        workload.pods,
+        took.as_secs_f64(),
+        at(50),
+        at(99),
+        (ready.saturating_sub(empty)) >> 20,
+        (all.saturating_sub(ready)) >> 20,
+    );
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    for workload in workloads() {
+        let name = format!("{} {}", workload.name, workload.nodes);
+        if wanted.is_empty() || wanted.iter().any(|wanted| name.contains(&**wanted)) {
+            run(&workload);
         }
     }
 }

@@ -76,12 +76,12 @@ fn random_node(index: usize, random: &mut Random) -> Node {
         labels["kubernetes.io/hostname"] = json!(host);
     }
     for (key, values) in [
-        ("zone", ["x", "y", "z"]),
-        ("topology.kubernetes.io/zone", ["x", "y", "y"]),
-        ("rack", ["1", "2", "3"]),
+        ("zone", &["x", "y", "z"][..]),
+        ("topology.kubernetes.io/zone", &["x", "y", "y"]),
+        ("rack", &["1", "2", "3", "4", "5", "6", "7", "8"]),
     ] {
         if !random.once_in(6) {
-            labels[key] = json!(random.pick(&values));
+            labels[key] = json!(random.pick(values));
         }
     }
     let mut taints = Vec::new();
@@ -181,7 +181,7 @@ fn constraints(random: &mut Random) -> Vec<Value> {
 }
 
 /// What the pods of a controller are made from.
-fn template(random: &mut Random) -> Pod {
+fn template(random: &mut Random, is_plain: bool) -> Pod {
     let mut list = json!({});
     for (name, amounts) in [
         ("cpu", ["100m", "500m", "900m"]),
@@ -214,11 +214,12 @@ fn template(random: &mut Random) -> Pod {
         affinity = json!({ "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [
             { "weight": 1 + random.below(5), "preference": wish }] } });
     }
-    if random.once_in(2) {
+    let wishes_once_in = if is_plain { 12 } else { 2 };
+    if random.once_in(wishes_once_in) {
         merge(&mut affinity, wishes(random));
     }
     spec["affinity"] = affinity;
-    if random.once_in(3) {
+    if random.once_in(wishes_once_in + 1) {
         spec["topologySpreadConstraints"] = json!(constraints(random));
     }
     let uid = random.pick(&["r1", "r2", "r3"]);
@@ -347,7 +348,9 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
     for name in ["r1", "r2"] {
         world.model.owners_mut().put(&kit::replica_set(name));
     }
-    let templates: Vec<Pod> = (0..5).map(|_| template(&mut world.random)).collect();
+    let templates: Vec<Pod> = (0..5)
+        .map(|_| template(&mut world.random, world.nominates))
+        .collect();
     let mut engine = Engine::default();
     let profiles = 1 + (seed % 3) as usize;
     for i in 0..decisions {
