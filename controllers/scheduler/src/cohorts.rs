@@ -3,6 +3,7 @@
 //!
 //! Upstream goes through the pods of all nodes for each pod (`calPreFilterState`, `getExistingAntiAffinityCounts`).
 
+use crate::signature::is_personal;
 use crate::snapshot::PodInfo;
 use crate::terms::Term;
 use ahash::{AHashMap, RandomState};
@@ -25,6 +26,8 @@ pub struct Cohorts {
     /// Those with any wish about other pods, and those that refuse to be beside some.
     wishing: BTreeSet<u32>,
     refusing: BTreeSet<u32>,
+    /// How many have wishes that look at labels which tell the pods of one controller from each other.
+    personal: usize,
 }
 
 /// Pods that are alike.
@@ -89,6 +92,11 @@ fn are_alike(one: &Pod, other: &Pod) -> bool {
     a.namespace == b.namespace && a.labels == b.labels && wishes(one) == wishes(other)
 }
 
+fn looks_closely(info: &PodInfo) -> bool {
+    let terms = info.terms.iter().flat_map(|terms| terms.each());
+    terms.filter_map(Term::selector).any(is_personal)
+}
+
 fn wishes(pod: &Pod) -> (Option<&PodAffinity>, Option<&PodAntiAffinity>) {
     let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
     let near = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
@@ -131,6 +139,11 @@ impl Cohorts {
     pub(crate) fn marked(&self, mark: Mark) -> Option<&Cohort> {
         let there = self.all.get(mark.place as usize)?.as_ref();
         there.filter(|cohort| cohort.mark == mark)
+    }
+
+    /// How many have wishes that look at labels which tell the pods of one controller from each other.
+    pub(crate) fn personal(&self) -> usize {
+        self.personal
     }
 
     /// How many cohorts there have been: those to come are born later.
@@ -182,6 +195,7 @@ impl Cohorts {
             .insert(index);
         if let Some(terms) = &info.terms {
             self.wishing.insert(index);
+            self.personal += usize::from(looks_closely(info));
             if !terms.refuses.is_empty() {
                 self.refusing.insert(index);
             }
@@ -207,6 +221,7 @@ impl Cohorts {
             }
         }
         self.wishing.remove(&index);
+        self.personal -= usize::from(looks_closely(&like));
         self.refusing.remove(&index);
         self.free.push(index);
     }

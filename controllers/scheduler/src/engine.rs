@@ -69,7 +69,7 @@ impl Engine {
         pod: &Arc<PodInfo>,
         all: &Snapshot,
     ) -> Option<&mut Class> {
-        let signature = pod.signature()?;
+        let signature = pod.signature()?.among(all);
         if all.nominated(&pod.uid).is_some() || table.enough(all.len()) < all.len() {
             return None;
         }

@@ -2,6 +2,7 @@
 //!
 //! Upstream: `framework/plugins/helper/spread.go` (`DefaultSelector`).
 
+use crate::signature::is_personal;
 use crate::snapshot::PodInfo;
 use ahash::AHashMap;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
@@ -18,6 +19,8 @@ pub struct Owners {
     services: AHashMap<String, BTreeMap<String, Selector>>,
     /// How often anything else was selected than before.
     pub(crate) epoch: u64,
+    /// How many selectors look at labels that tell the pods of one controller from each other.
+    pub(crate) personal: usize,
 }
 
 /// A kind whose objects select pods.
@@ -89,6 +92,8 @@ impl Owners {
             self.controllers.insert(key, selector.clone())
         };
         self.epoch += u64::from(old.as_ref() != Some(&selector));
+        self.personal += usize::from(is_personal(&selector));
+        self.personal -= usize::from(old.as_ref().is_some_and(is_personal));
     }
 
     /// An object that is gone.
@@ -97,13 +102,20 @@ impl Owners {
         let (namespace, name) = (meta::namespace(of), meta::name(of));
         if K::OWNER != Service::OWNER {
             let key = (K::OWNER.1, namespace.to_owned(), name.to_owned());
-            self.epoch += u64::from(self.controllers.remove(&key).is_some());
+            let old = self.controllers.remove(&key);
+            self.lost(old.as_ref());
         } else if let Some(services) = self.services.get_mut(namespace) {
-            self.epoch += u64::from(services.remove(name).is_some());
+            let old = services.remove(name);
             if services.is_empty() {
                 self.services.remove(namespace);
             }
+            self.lost(old.as_ref());
         }
+    }
+
+    fn lost(&mut self, old: Option<&Selector>) {
+        self.epoch += u64::from(old.is_some());
+        self.personal -= usize::from(old.is_some_and(is_personal));
     }
 
     /// What selects the pods that belong together with this one: all its Services and its controller. None if nothing

@@ -3,16 +3,40 @@
 //! It is made from all that the plugins here read of a pod. Pods of one controller share it, so what was found out for
 //! one of them need not be found out for the next (upstream: KEP-5598, `SignPod`).
 
-use crate::snapshot::PodInfo;
+use crate::snapshot::{PodInfo, Snapshot};
 use ahash::RandomState;
 use k8s_openapi::api::core::v1::Container;
-use objects::meta;
+use objects::{Selector, meta};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-/// Two hashes, seeded anew in each process: too long to meet by chance or by intent.
+/// Hashes, seeded anew in each process: too long to meet by chance or by intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Signature(u64, u64);
+pub struct Signature {
+    common: (u64, u64),
+    /// Of the labels that each pod of a controller has for itself; 0 without any, or if nobody looks at them.
+    pub(crate) personal: u64,
+    /// Whether the pod itself looks at such labels.
+    is_personal: bool,
+}
+
+/// The labels that tell the pods of one controller from each other. Hardly any selector looks at them.
+const PERSONAL: [&str; 3] = [
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+    "statefulset.kubernetes.io/pod-name",
+];
+
+/// Whether a selector looks at labels that tell the pods of one controller from each other.
+pub(crate) fn is_personal(selector: &Selector) -> bool {
+    PERSONAL.iter().any(|key| selector.asks_for(key))
+}
+
+/// Takes these labels off a pod.
+pub(crate) fn impersonal(labels: &mut BTreeMap<String, String>) {
+    labels.retain(|key, _| !PERSONAL.contains(&&**key));
+}
 
 static SEEDS: LazyLock<[RandomState; 2]> = LazyLock::new(Default::default);
 
@@ -39,7 +63,17 @@ impl Signature {
         }
         let (spec, of) = (info.spec(), &info.pod.metadata);
         let mut sum = Twice(SEEDS[0].build_hasher(), SEEDS[1].build_hasher());
-        (meta::namespace(of), &of.labels, info.priority).hash(&mut sum);
+        (meta::namespace(of), info.priority).hash(&mut sum);
+        info.spec().scheduler_name.hash(&mut sum);
+        let (mut personal, mut has_personal) = (SEEDS[0].build_hasher(), false);
+        for label in of.labels.iter().flatten() {
+            if PERSONAL.contains(&&**label.0) {
+                label.hash(&mut personal);
+                has_personal = true;
+            } else {
+                label.hash(&mut sum);
+            }
+        }
         let owner = meta::controller_of(of);
         owner
             .map(|owner| (&owner.api_version, &owner.kind, &owner.name))
@@ -56,11 +90,13 @@ impl Signature {
             (&toleration.key, &toleration.operator).hash(&mut sum);
             (&toleration.value, &toleration.effect).hash(&mut sum);
         }
+        let mut is_personal = false;
         let deep = (&spec.affinity, &spec.topology_spread_constraints);
         if (deep.0.is_some() || deep.1.is_some())
             && let Ok(text) = serde_json::to_string(&deep)
         {
             text.hash(&mut sum);
+            is_personal = PERSONAL.iter().any(|key| text.contains(key));
         }
         let mut containers = |of: &[Container]| {
             of.len().hash(&mut sum);
@@ -78,7 +114,22 @@ impl Signature {
                 image.reference.hash(&mut sum);
             }
         }
-        Some(Self(sum.0.finish(), sum.1.finish()))
+        Some(Self {
+            common: (sum.0.finish(), sum.1.finish()),
+            personal: if has_personal { personal.finish() } else { 0 },
+            is_personal,
+        })
+    }
+
+    /// The signature in a cluster where this is all that is looked at.
+    pub(crate) fn among(self, all: &Snapshot) -> Self {
+        if self.is_personal || all.owners().personal > 0 || all.cohorts().personal() > 0 {
+            return self;
+        }
+        Self {
+            personal: 0,
+            ..self
+        }
     }
 }
 

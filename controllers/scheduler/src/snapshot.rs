@@ -9,7 +9,7 @@ use crate::cohorts::{self, Cohorts};
 use crate::domains::{Domains, Known};
 use crate::owners::Owners;
 use crate::plugins::disks;
-use crate::signature::Signature;
+use crate::signature::{self, Signature};
 use crate::storage::Storage;
 use crate::terms::Terms;
 use ahash::{AHashMap, AHashSet};
@@ -204,12 +204,18 @@ impl PodInfo {
         disks(self).next().is_some()
     }
 
-    /// Looks the same to decisions, and is no pod that there is.
-    pub(crate) fn nobody(&self) -> Self {
-        Self {
+    /// Looks the same to decisions, and is no pod that there is. If nobody looks at what tells it from others of its
+    /// controller, it has nothing of that.
+    pub(crate) fn nobody(&self, is_personal: bool) -> Self {
+        let mut nobody = Self {
             uid: "".into(),
             ..self.clone()
+        };
+        let pod = Arc::make_mut(&mut nobody.pod);
+        if let Some(labels) = pod.metadata.labels.as_mut().filter(|_| !is_personal) {
+            signature::impersonal(labels);
         }
+        nobody
     }
 
     /// The pod's spec.

@@ -57,6 +57,11 @@ impl Term {
         self.by_labels.is_some()
     }
 
+    /// The selector of the pods that are meant.
+    pub(crate) fn selector(&self) -> Option<&Selector> {
+        self.selector.as_ref()
+    }
+
     /// Whether it means this pod.
     pub fn means(&self, pod: &Pod, all: &Snapshot) -> bool {
         let namespace = meta::namespace(&pod.metadata);
@@ -117,6 +122,12 @@ impl Terms {
             && terms.prefers.is_empty()
             && terms.wrong.is_none();
         (!nothing).then_some(terms)
+    }
+
+    /// All terms.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &Term> {
+        let preferred = self.prefers.iter().map(|(term, _)| term);
+        self.demands.iter().chain(&self.refuses).chain(preferred)
     }
 
     /// Whether a pod is meant by all demands; false without any.

@@ -153,6 +153,11 @@ impl Selector {
         })
     }
 
+    /// Whether it looks at the label of this key.
+    pub fn asks_for(&self, key: &str) -> bool {
+        self.0.iter().any(|requirement| requirement.key == key)
+    }
+
     /// Whether the selector has no requirement and so matches everything.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -94,7 +94,8 @@ impl Class {
         {
             return None;
         }
-        let pod = Arc::new(pod.nobody());
+        let signature = pod.signature()?.among(all);
+        let pod = Arc::new(pod.nobody(signature.personal != 0));
         let (mut parts, mut counters) = (Vec::new(), Vec::new());
         let mut add = |is_filter: bool, tracked: Tracked| {
             let from = counters.len();

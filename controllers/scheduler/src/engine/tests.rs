@@ -10,7 +10,7 @@ use crate::kit::{self, Random, merge, requests};
 use crate::plugins::{
     InterPodAffinity, ResourcesFit, Strategy, TaintToleration, TopologySpread, Weighted,
 };
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use serde_json::{Value, json};
 
 /// Three tables: the default one, one where everything is otherwise, and a short one.
@@ -122,10 +122,17 @@ const KEYS: [&str; 4] = [
     "topology.kubernetes.io/zone",
 ];
 
+/// What tells some pods of one controller from each other.
+const PERSONAL: &str = "statefulset.kubernetes.io/pod-name";
+
 fn selector(random: &mut Random) -> Value {
-    match random.below(8) {
-        0 => json!({}),
-        1 => json!({ "matchExpressions": [{ "key": "tier", "operator": "Exists" }] }),
+    match random.below(60) {
+        0..8 => json!({}),
+        8 => json!({ "matchLabels": { PERSONAL: "p1" } }),
+        9 => {
+            json!({ "matchExpressions": [{ "key": PERSONAL, "operator": "NotIn", "values": ["p2"] }] })
+        }
+        10..18 => json!({ "matchExpressions": [{ "key": "tier", "operator": "Exists" }] }),
         _ => json!({ "matchLabels": { "app": random.pick(&["r1", "r2", "r3"]) } }),
     }
 }
@@ -230,6 +237,9 @@ fn template(random: &mut Random, is_plain: bool) -> Pod {
     if random.once_in(3) {
         more["metadata"]["labels"]["tier"] = json!(random.pick(&["1", "2"]));
     }
+    if random.once_in(3) {
+        more["metadata"]["annotations"] = json!({ "each": "differs" });
+    }
     if !random.once_in(3) {
         more["metadata"]["ownerReferences"] = json!([
             { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": uid, "uid": uid, "controller": true }]);
@@ -298,7 +308,17 @@ impl World {
                 let namespace: Namespace = serde_json::from_value(namespace).unwrap();
                 self.model.put_namespace(Arc::new(namespace));
             }
-            10 | 11 => {
+            10 => {
+                let selector = json!({ PERSONAL: random.pick(&["p0", "p1"]) });
+                let service = json!({ "metadata": { "name": "one", "namespace": "ns" }, "spec": { "selector": selector } });
+                let service: Service = serde_json::from_value(service).unwrap();
+                if random.once_in(4) {
+                    self.model.owners_mut().put(&service);
+                } else {
+                    self.model.owners_mut().remove(&service);
+                }
+            }
+            11 => {
                 let set = kit::replica_set(random.pick(&["r1", "r2", "r3"]));
                 if random.once_in(3) {
                     self.model.owners_mut().remove(&set);
@@ -359,6 +379,10 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
         }
         let mut pod = templates[world.random.below(templates.len())].clone();
         let name = format!("p{i}");
+        if pod.metadata.annotations.is_some() && !world.random.once_in(3) {
+            let labels = pod.metadata.labels.get_or_insert_default();
+            labels.insert(PERSONAL.to_owned(), format!("p{}", i % 3));
+        }
         pod.metadata.uid = Some(name.clone());
         pod.metadata.name = Some(name);
         let pod = match world.waiting.pop().filter(|_| world.random.once_in(3)) {
@@ -429,4 +453,36 @@ fn what_is_remembered_is_what_would_be_found_out() {
         counts.bound > 40_000 && counts.nowhere > 10_000 && counts.tracked > 40_000,
         "{counts:?}"
     );
+}
+
+#[test]
+fn what_one_pod_of_a_controller_is_does_not_count_for_the_others() {
+    let labelled = |name: &str, more: Value| {
+        let mut labels = json!({ "app": "web" });
+        merge(&mut labels, more);
+        kit::info(name, json!({ "metadata": { "labels": labels } }))
+    };
+    let refusing = |name: &str, key: &str, value: &str| {
+        let term = json!({ "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { key: value } } });
+        let required = json!({ "requiredDuringSchedulingIgnoredDuringExecution": [term] });
+        kit::info(
+            name,
+            json!({ "spec": { "affinity": { "podAntiAffinity": required } } }),
+        )
+    };
+    let mut cluster = kit::cluster(["a", "b"].map(|name| kit::node(name, json!({}))));
+    let (table, mut engine) = (Table::default(), Engine::default());
+    cluster.put_pod(refusing("x", "app", "web"), "a");
+    let mut fitting = |pod: &Arc<PodInfo>, cluster: &Cluster| {
+        let class = engine.class(0, &table, pod, cluster.snapshot());
+        class.map(|class| class.judged(&table, cluster.snapshot()).len())
+    };
+    let [first, second] = ["web-0", "web-1"].map(|name| labelled(name, json!({ PERSONAL: name })));
+    let other = labelled("other", json!({}));
+    assert_eq!(fitting(&second, &cluster), None);
+    assert_eq!(fitting(&first, &cluster), Some(1));
+    cluster.put_pod(refusing("y", PERSONAL, "web-0"), "b");
+    assert_eq!(fitting(&other, &cluster), Some(1));
+    assert_eq!(fitting(&first, &cluster), None);
+    assert_eq!(fitting(&first, &cluster), Some(0));
 }
