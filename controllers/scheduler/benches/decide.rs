@@ -4,12 +4,16 @@
 //! looked at for it (`plain`), over some hundred decisions in the middle of the run.
 #![allow(clippy::print_stdout, missing_docs)]
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use scheduler::Options;
 use scheduler::cluster::Cluster;
+use scheduler::cycle::{Cycle, Next};
 use scheduler::decide::{Decision, decide};
 use scheduler::engine::Engine;
 use scheduler::plugins::Table;
+use scheduler::queue::Backoff;
 use scheduler::snapshot::PodInfo;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -191,15 +195,89 @@ fn run(workload: &Workload) {
     );
 }
 
+/// A full cluster with pods that wait; one after the other leaves. What a departure costs until nothing is to do.
+fn waiting() {
+    const NODES: usize = 1000;
+    const WAITING: usize = 5000;
+    let profiles = Options::default().profiles;
+    let mut cycle = Cycle::new(profiles, Backoff::default());
+    let now = |second: usize| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second as i64);
+    for index in 0..NODES {
+        let mut node = node();
+        node.metadata.name = Some(format!("n{index}"));
+        cycle.node(Arc::new(node), now(0));
+    }
+    let big =
+        json!({ "containers": [{ "name": "c", "resources": { "requests": { "cpu": "40" } } }] });
+    let template = pod(&big);
+    let named = |index: usize| {
+        let mut pod = template.clone();
+        pod.metadata.name = Some(format!("p{index}"));
+        pod.metadata.uid = Some(format!("u{index}"));
+        pod
+    };
+    let settle = |cycle: &mut Cycle, second: usize| {
+        let (mut tried, mut bound) = (0, Vec::new());
+        loop {
+            match cycle.next(now(second), tried) {
+                Next::Idle(_) => return (tried, bound),
+                Next::Nobody { .. } => {}
+                Next::Bind { info, node, .. } => {
+                    cycle.bound(&info.uid);
+                    let mut pod = (*info.pod).clone();
+                    pod.spec.get_or_insert_default().node_name = Some(node.to_string());
+                    cycle.pod(&Arc::new(pod), now(second));
+                    bound.push(info.uid.clone());
+                }
+            }
+            tried += 1;
+        }
+    };
+    for index in 0..NODES + WAITING {
+        cycle.pod(&Arc::new(named(index)), now(0));
+    }
+    let began = Instant::now();
+    let (tried, mut bound) = settle(&mut cycle, 0);
+    let all = began.elapsed();
+    let began = Instant::now();
+    let (mut attempts, departures) = (0, 500);
+    for second in 1..=departures {
+        let uid = bound.remove(0);
+        cycle.pod_gone(&uid, now(second));
+        let (tried, more) = settle(&mut cycle, second);
+        attempts += tried;
+        bound.extend(more);
+    }
+    println!(
+        "decision only: {tried} pods of which {NODES} have room: {all:.2?}; then of each of {departures} that leave, one a second, \
+         with {WAITING} waiting: {:.2?}, {} attempts",
+        began.elapsed() / departures as u32,
+        attempts / departures as u64,
+    );
+}
+
+/// Each in a process of its own, so that the memory is its own.
 fn main() {
     let wanted: Vec<String> = std::env::args()
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
         .collect();
-    for workload in workloads() {
-        let name = format!("{} {}", workload.name, workload.nodes);
+    if let Some(only) = wanted.first().and_then(|first| first.strip_prefix('=')) {
+        match workloads().get(only.parse().unwrap_or(usize::MAX)) {
+            Some(workload) => run(workload),
+            None => waiting(),
+        }
+        return;
+    }
+    let workloads = workloads();
+    let names = workloads.iter();
+    let names = names.map(|workload| format!("{} {}", workload.name, workload.nodes));
+    let program = std::env::current_exe().expect("the program knows where it is");
+    for (index, name) in names.chain(["waiting".to_owned()]).enumerate() {
         if wanted.is_empty() || wanted.iter().any(|wanted| name.contains(&**wanted)) {
-            run(&workload);
+            let mut child = std::process::Command::new(&program);
+            let status = child.arg(format!("={index}")).status();
+            assert!(status.is_ok_and(|status| status.success()), "{name} failed");
         }
     }
 }

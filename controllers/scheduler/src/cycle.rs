@@ -13,6 +13,7 @@ use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
 use crate::preempt::{Preemption, Room, preempt};
 use crate::queue::{Backoff, Counts, Queue};
+use crate::signature::Signature;
 use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
@@ -438,9 +439,15 @@ impl Cycle {
         now: Timestamp,
     ) {
         let (profiles, all) = (&self.profiles, self.cluster.snapshot());
+        // What holds for one pod holds for the thousand that are like it.
+        let mut said: AHashMap<(Signature, Wait), Option<Wait>> = AHashMap::new();
         self.queue.wake(events, now, |info, wait| {
             let table = table_of(profiles, info)?;
-            goes_on_waiting(table, info, wait, (events, happening), all, slot)
+            let judge = || goes_on_waiting(table, info, wait, (events, happening), all, slot);
+            match info.signature().filter(|_| table.is_signed()) {
+                Some(signature) => *said.entry((signature, wait)).or_insert_with(judge),
+                None => judge(),
+            }
         });
     }
 

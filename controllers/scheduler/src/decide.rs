@@ -41,7 +41,7 @@ pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decisi
 }
 
 /// What a pod that was rejected waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Wait {
     /// The changes after which it is worth trying again.
     pub wakes: Events,

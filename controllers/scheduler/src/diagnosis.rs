@@ -23,7 +23,7 @@ pub struct Diagnosis {
 }
 
 /// Filters by their place in the [`Table`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PluginSet(u32);
 
 impl PluginSet {

@@ -74,6 +74,14 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
+    /// Whether all plugins read nothing of a pod that its signature is not made from, so that what holds for one pod holds
+    /// for all with the same signature.
+    pub(crate) fn is_signed(&self) -> bool {
+        let mut filters = self.filters.iter();
+        let mut scores = self.scores.iter();
+        filters.all(|filter| filter.is_signed()) && scores.all(|(score, _)| score.is_signed())
+    }
+
     /// How many nodes that will do are enough, of so many (`numFeasibleNodesToFind`). Upstream takes a part if it is not
     /// told; here all are looked at unless told otherwise.
     pub(crate) fn enough(&self, nodes: usize) -> usize {

@@ -250,7 +250,7 @@ impl Queue {
         &mut self,
         events: Events,
         now: Timestamp,
-        lacks: impl Fn(&PodInfo, Wait) -> Option<Wait>,
+        mut lacks: impl FnMut(&PodInfo, Wait) -> Option<Wait>,
     ) {
         if events.is_empty() {
             return;

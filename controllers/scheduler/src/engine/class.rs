@@ -88,10 +88,7 @@ const REJECTED: i64 = 1;
 impl Class {
     /// Looks at all nodes for pods like this one. None if such pods have to be decided about one by one.
     pub(super) fn build(table: &Table, pod: &PodInfo, all: &Snapshot) -> Option<Self> {
-        let filters = table.filters.iter();
-        if !filters.map(|filter| filter.is_signed()).all(|is| is)
-            || !table.scores.iter().all(|(score, _)| score.is_signed())
-        {
+        if !table.is_signed() {
             return None;
         }
         let signature = pod.signature()?.among(all);
