@@ -5,11 +5,13 @@
 
 use crate::caches::Cache;
 use crate::process::Process;
-use crate::watch::{Error, Readable, Said, Source};
+use crate::trim::{self, Part};
+use crate::watch::{Error, PageMeta, Readable, Said, Source, utf8};
 use crate::watched::Watched;
 use k8s_openapi::{NamespaceResourceScope, Resource};
+use kube::core::Status;
 use std::any::TypeId;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,7 +19,7 @@ use tokio::time::Instant;
 const PATIENCE: u32 = 4;
 
 /// Where what a watch says goes.
-pub(crate) trait Sink: Sync {
+pub(crate) trait Sink: Send + Sync {
     /// What it takes.
     type Item: Readable;
 
@@ -43,11 +45,16 @@ pub(crate) trait Sink: Sync {
         Duration::ZERO
     }
 
+    /// What is read of each object.
+    fn part(&self) -> Part<'static> {
+        trim::OBJECT
+    }
+
     /// The resourceVersion of an object.
     fn version(object: &Self::Item) -> Option<&String>;
 }
 
-impl<K: Watched> Sink for Cache<K> {
+impl<K: Watched> Sink for Arc<Cache<K>> {
     type Item = K;
 
     fn begin_list(&self) {
@@ -74,45 +81,131 @@ impl<K: Watched> Sink for Cache<K> {
         Cache::pause(self)
     }
 
+    fn part(&self) -> Part<'static> {
+        Cache::part(self)
+    }
+
     fn version(object: &K) -> Option<&String> {
         object.metadata().resource_version.as_ref()
     }
 }
 
+/// One who listens to a watch, of whatever kind.
+pub(crate) trait Listens: Send + Sync {
+    /// A list is asked for: what was heard of one before is forgotten.
+    fn begin_list(&self);
+    /// Hears a page of it.
+    fn page(&self, text: &str) -> serde_json::Result<PageMeta>;
+    /// It was the last; the list is as of this version.
+    fn finish_list(&self, version: &str);
+    /// Hears an event.
+    fn event(&self, text: &str) -> serde_json::Result<Heard>;
+    /// See [`Sink::pause`].
+    fn pause(&self) -> Duration;
+}
+
+/// What was heard.
+pub(crate) enum Heard {
+    /// All up to this version, where one is named.
+    Upto(Option<String>),
+    /// The server gives up.
+    Refused(Box<Status>),
+}
+
+/// Reads for a sink.
+pub(crate) struct Reader<S: Sink> {
+    sink: S,
+    listed: Mutex<Vec<S::Item>>,
+}
+
+impl<S: Sink> Reader<S> {
+    pub(crate) fn new(sink: S) -> Self {
+        let listed = Mutex::default();
+        Self { sink, listed }
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Vec<S::Item>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Sink> Listens for Reader<S> {
+    fn begin_list(&self) {
+        self.listed().clear();
+        self.sink.begin_list();
+    }
+
+    fn page(&self, text: &str) -> serde_json::Result<PageMeta> {
+        let page = S::Item::page(text, self.sink.part())?;
+        self.listed().extend(page.items.unwrap_or_default());
+        Ok(page.metadata)
+    }
+
+    fn finish_list(&self, version: &str) {
+        let listed = std::mem::take(&mut *self.listed());
+        self.sink.finish_list(listed);
+        self.sink.reach(version);
+    }
+
+    fn event(&self, text: &str) -> serde_json::Result<Heard> {
+        Ok(match S::Item::said(text, self.sink.part())? {
+            Said::Put(object) => {
+                let version = S::version(&object).cloned();
+                self.sink.apply(object);
+                Heard::Upto(version)
+            }
+            Said::Gone(object) => {
+                self.sink.remove(&object);
+                Heard::Upto(S::version(&object).cloned())
+            }
+            Said::Upto(version) => {
+                self.sink.reach(&version);
+                Heard::Upto(Some(version))
+            }
+            Said::Refused(status) => Heard::Refused(status),
+        })
+    }
+
+    fn pause(&self) -> Duration {
+        self.sink.pause()
+    }
+}
+
 pub(crate) fn spawn<K: Watched>(process: &Arc<Process>, cache: Arc<Cache<K>>) {
-    let name = format!("watch {}", <K as Resource>::KIND);
+    let source = Source::new::<K>(process.client().clone(), namespace::<K>(process));
+    start(
+        process,
+        <K as Resource>::KIND,
+        source,
+        Box::new(Reader::new(cache)),
+    );
+}
+
+fn start(process: &Arc<Process>, kind: &'static str, source: Source, listener: Box<dyn Listens>) {
     let this = process.clone();
-    process.spawn(name, async move {
-        let client = this.client().clone();
-        let source = Source::<K>::new(client, namespace::<K>(&this), cache.part());
+    process.spawn(format!("watch {kind}"), async move {
         loop {
-            follow(&this, <K as Resource>::KIND, &source, &*cache).await;
+            follow(&this, kind, &source, &*listener).await;
         }
     });
 }
 
 /// Lists, and follows the changes until it has to list anew.
-pub(crate) async fn follow<S: Sink>(
-    process: &Process,
-    kind: &str,
-    source: &Source<S::Item>,
-    cache: &S,
-) {
+pub(crate) async fn follow(process: &Process, kind: &str, source: &Source, listener: &dyn Listens) {
     let mut errors = 0;
     let mut version = loop {
-        cache.begin_list();
-        match source.list().await {
-            Ok(listed) => {
-                cache.finish_list(listed.objects);
-                cache.reach(&listed.version);
-                break listed.version;
+        listener.begin_list();
+        match source.list(&mut |text| listener.page(text)).await {
+            Ok(version) => {
+                listener.finish_list(&version);
+                break version;
             }
             Err(error) => wait(process, kind, &error, &mut errors).await,
         }
     };
     errors = 0;
     loop {
-        let Err(error) = changes(source, cache, &mut version, &mut errors).await else {
+        let Err(error) = changes(source, listener, &mut version, &mut errors).await else {
             continue;
         };
         wait(process, kind, &error, &mut errors).await;
@@ -123,31 +216,21 @@ pub(crate) async fn follow<S: Sink>(
 }
 
 /// One watch from `version` to its end; `version` goes with it, so that the next goes on from there.
-async fn changes<S: Sink>(
-    source: &Source<S::Item>,
-    cache: &S,
+async fn changes(
+    source: &Source,
+    listener: &dyn Listens,
     version: &mut String,
     errors: &mut u32,
 ) -> Result<(), Error> {
     let begun = Instant::now();
     let mut quiet = true;
-    let mut changes = source.watch(version).await?;
-    changes.pause(cache.pause());
-    while let Some(said) = changes.next().await? {
-        match said {
-            Said::Put(object) => {
-                goes_on::<S>(version, &object);
-                cache.apply(object);
-            }
-            Said::Gone(object) => {
-                goes_on::<S>(version, &object);
-                cache.remove(&object);
-            }
-            Said::Upto(reached) => {
-                cache.reach(&reached);
-                *version = reached;
-            }
-            Said::Refused(status) => return Err(Error::Refused(status)),
+    let mut lines = source.watch(version).await?;
+    lines.pause = listener.pause();
+    while let Some(line) = lines.event().await? {
+        match listener.event(utf8(&line)?)? {
+            Heard::Upto(Some(reached)) => *version = reached,
+            Heard::Upto(None) => {}
+            Heard::Refused(status) => return Err(Error::Refused(status)),
         }
         *errors = 0;
         quiet = false;
@@ -156,12 +239,6 @@ async fn changes<S: Sink>(
     match quiet && begun.elapsed() < Duration::from_secs(1) {
         true => Err(Error::Broken("the watch ended at once".to_owned())),
         false => Ok(()),
-    }
-}
-
-fn goes_on<S: Sink>(version: &mut String, object: &S::Item) {
-    if let Some(reached) = S::version(object) {
-        version.clone_from(reached);
     }
 }
 

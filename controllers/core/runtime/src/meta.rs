@@ -2,11 +2,11 @@
 //! custom ones too. The server sends no more of them than that.
 
 use crate::Runtime;
-use crate::informer::{self, Sink};
+use crate::informer::{self, Reader, Sink};
 use crate::process::Process;
 use crate::reads::{ReadError, Reads};
 use crate::send;
-use crate::trim::{self, Part};
+use crate::trim::Part;
 use crate::watch::{Page, Readable, Said, Source};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plan::{Cause, Kind};
@@ -109,7 +109,8 @@ impl Runtime {
         let ends = CancellationToken::new();
         let token = ends.clone();
         self.spawn(format!("watch {} (metadata)", kind.kind), async move {
-            let (source, ear) = (source(&process, kind, namespaced), Ear(tell));
+            let source = source(&process, kind, namespaced);
+            let ear = Reader::new(Ear(tell));
             let forever = async {
                 loop {
                     informer::follow(&process, kind.kind, &source, &ear).await;
@@ -123,10 +124,10 @@ impl Runtime {
     }
 }
 
-fn source(process: &Process, kind: Kind, namespaced: bool) -> Source<Partial> {
+fn source(process: &Process, kind: Kind, namespaced: bool) -> Source {
     let namespace = process.namespace().filter(|_| namespaced);
     let path = kind.path(namespace.unwrap_or_default());
-    Source::at(process.client().clone(), path, trim::OBJECT)
+    Source::at::<Partial>(process.client().clone(), path)
 }
 
 impl Reads {

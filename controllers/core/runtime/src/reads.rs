@@ -83,13 +83,19 @@ impl Reads {
     /// # Errors
     /// No answer, or one that cannot be read.
     pub async fn list<K: Watched>(&self, namespace: &str) -> Result<Vec<K>, ReadError> {
-        let source = Source::<K>::new(self.process.client().clone(), Some(namespace), OBJECT);
-        let listed = source.list().await.map_err(|error| ReadError {
+        let source = Source::new::<K>(self.process.client().clone(), Some(namespace));
+        let mut objects = Vec::new();
+        let mut read = |text: &str| {
+            let page = K::page(text, OBJECT)?;
+            objects.extend(page.items.unwrap_or_default());
+            Ok(page.metadata)
+        };
+        source.list(&mut read).await.map_err(|error| ReadError {
             message: error.to_string(),
             code: None,
             not_found: false,
         })?;
-        Ok(listed.objects)
+        Ok(objects)
     }
 }
 

@@ -73,19 +73,13 @@ pub trait Readable: Sized + Send + Sync + 'static {
     fn said(text: &str, part: Part<'_>) -> serde_json::Result<Said<Self>>;
 }
 
-/// Where the objects of one kind are read.
-pub(crate) struct Source<K> {
+/// A collection of the API server's. What is here is the same for all kinds, and there once.
+pub(crate) struct Source {
     client: Client,
     path: String,
-    /// What is read of each object.
-    part: Part<'static>,
-    kind: PhantomData<fn() -> K>,
-}
-
-/// Objects read, and the version that a watch goes on from.
-pub(crate) struct Listed<K> {
-    pub(crate) objects: Vec<K>,
-    pub(crate) version: String,
+    /// The media types of lists and of objects; the client's if none.
+    list: Option<&'static str>,
+    object: Option<&'static str>,
 }
 
 /// What a watch says.
@@ -101,84 +95,52 @@ pub enum Said<K> {
     Refused(Box<Status>),
 }
 
-impl<K: Watched> Source<K> {
+impl Source {
     /// The objects of one namespace, or all.
-    pub(crate) fn new(client: Client, namespace: Option<&str>, part: Part<'static>) -> Self {
+    pub(crate) fn new<K: Watched>(client: Client, namespace: Option<&str>) -> Self {
         let path = <K as kube::Resource>::url_path(&(), namespace);
-        Self::at(client, path, part)
+        Self::at::<K>(client, path)
     }
-}
 
-impl<K: Readable> Source<K> {
     /// The objects of the collection `path`.
-    pub(crate) fn at(client: Client, path: String, part: Part<'static>) -> Self {
-        let kind = PhantomData;
+    pub(crate) fn at<K: Readable>(client: Client, path: String) -> Self {
+        let (list, object) = (K::LIST, K::OBJECT);
         Self {
             client,
             path,
-            part,
-            kind,
+            list,
+            object,
         }
     }
 
-    /// All objects as they are now.
-    pub(crate) async fn list(&self) -> Result<Listed<K>, Error> {
+    /// Has all pages read of what there is now; gives the version that a watch goes on from.
+    pub(crate) async fn list(
+        &self,
+        read: &mut (dyn FnMut(&str) -> serde_json::Result<PageMeta> + Send),
+    ) -> Result<String, Error> {
         let mut params = ListParams::default().limit(PAGE);
-        let mut objects = Vec::new();
         loop {
             let request = Request::new(&self.path).list(&params);
             let request = request.map_err(kube::Error::BuildRequest)?;
             let text = in_time(async {
-                let mut body = open(&self.client, asking(request, K::LIST)).await?;
+                let mut body = open(&self.client, asking(request, self.list)).await?;
                 body.rest().await
             })
             .await?;
-            let page = K::page(utf8(&text)?, self.part)?;
-            let items = page.items.unwrap_or_default().into_iter();
-            objects.extend(items);
-            params.continue_token = page.metadata.next.filter(|token| !token.is_empty());
+            let page = read(utf8(&text)?)?;
+            params.continue_token = page.next.filter(|token| !token.is_empty());
             if params.continue_token.is_none() {
-                let version = page.metadata.resource_version;
-                return Ok(Listed { objects, version });
+                return Ok(page.resource_version);
             }
         }
     }
 
     /// What happened after `version`.
-    pub(crate) async fn watch(&self, version: &str) -> Result<Changes<K>, Error> {
+    pub(crate) async fn watch(&self, version: &str) -> Result<Lines, Error> {
         let params = WatchParams::default().timeout(SILENCE);
         let request = Request::new(&self.path).watch(&params, version);
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let lines = in_time(open(&self.client, asking(request, K::OBJECT))).await?;
-        let (part, kind) = (self.part, PhantomData);
-        Ok(Changes { lines, part, kind })
-    }
-}
-
-/// An open watch.
-pub(crate) struct Changes<K> {
-    lines: Lines,
-    part: Part<'static>,
-    kind: PhantomData<fn() -> K>,
-}
-
-impl<K: Readable> Changes<K> {
-    /// From now on things are read together that come within such a time.
-    pub(crate) fn pause(&mut self, pause: Duration) {
-        self.lines.pause = pause;
-    }
-
-    /// The next thing that is said; None when the watch has come to its end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Said<K>>, Error> {
-        loop {
-            let Some(line) = in_time(self.lines.next()).await? else {
-                return Ok(None);
-            };
-            let text = utf8(&line)?;
-            if !text.trim().is_empty() {
-                return Ok(Some(K::said(text, self.part)?));
-            }
-        }
+        in_time(open(&self.client, asking(request, self.object))).await
     }
 }
 
@@ -186,13 +148,14 @@ impl<K: Readable> Changes<K> {
 #[derive(Debug, Deserialize)]
 #[serde(bound = "K: DeserializeOwned")]
 pub struct Page<K> {
-    metadata: PageMeta,
-    items: Option<Vec<K>>,
+    pub(crate) metadata: PageMeta,
+    pub(crate) items: Option<Vec<K>>,
 }
 
+/// What a page says of itself.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PageMeta {
+pub(crate) struct PageMeta {
     resource_version: String,
     #[serde(rename = "continue")]
     next: Option<String>,
@@ -233,18 +196,18 @@ async fn in_time<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T,
     answer.unwrap_or_else(|_| Err(Error::Silent)).await
 }
 
-fn utf8(text: &[u8]) -> Result<&str, Error> {
+pub(crate) fn utf8(text: &[u8]) -> Result<&str, Error> {
     str::from_utf8(text).map_err(|error| Error::Broken(error.to_string()))
 }
 
 /// A body, line by line.
-struct Lines {
+pub(crate) struct Lines {
     body: Body,
     buffer: BytesMut,
     /// How much of the buffer has been looked through for the end of a line.
     looked: usize,
-    /// How long to wait, once all is read that is there, before more is read.
-    pause: Duration,
+    /// How long to wait, once all is read that is there, before more is read: what comes meanwhile is read together.
+    pub(crate) pause: Duration,
 }
 
 impl Lines {
@@ -255,6 +218,16 @@ impl Lines {
             buffer,
             looked,
             pause,
+        }
+    }
+
+    /// The next event of a watch; None when it has come to its end.
+    pub(crate) async fn event(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            match in_time(self.next()).await? {
+                Some(line) if line.trim_ascii().is_empty() => {}
+                line => return Ok(line),
+            }
         }
     }
 

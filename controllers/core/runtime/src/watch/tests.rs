@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 /// A server that gives these answers one after the other, and the paths that it was asked for.
-fn server(answers: Vec<(u16, String)>) -> (Source<ConfigMap>, Arc<Mutex<Vec<String>>>) {
+fn server(answers: Vec<(u16, String)>) -> (Source, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (answers, paths) = (Arc::new(Mutex::new(answers.into_iter())), asked.clone());
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -23,7 +23,24 @@ fn server(answers: Vec<(u16, String)>) -> (Source<ConfigMap>, Arc<Mutex<Vec<Stri
         async move { Ok::<_, Infallible>(answer.unwrap()) }
     });
     let client = Client::new(service, "default");
-    (Source::new(client, Some("ns"), OBJECT), asked)
+    (Source::new::<ConfigMap>(client, Some("ns")), asked)
+}
+
+/// What is listed, and as of which version.
+async fn listed(source: &Source) -> Result<(Vec<ConfigMap>, String), Error> {
+    let mut objects = Vec::new();
+    let mut read = |text: &str| {
+        let page = ConfigMap::page(text, OBJECT)?;
+        objects.extend(page.items.unwrap_or_default());
+        Ok(page.metadata)
+    };
+    let version = source.list(&mut read).await?;
+    Ok((objects, version))
+}
+
+async fn said(lines: &mut Lines) -> Option<Said<ConfigMap>> {
+    let line = lines.event().await.unwrap()?;
+    Some(ConfigMap::said(utf8(&line).unwrap(), OBJECT).unwrap())
 }
 
 fn named(name: &str) -> ConfigMap {
@@ -45,9 +62,8 @@ async fn a_list_is_read_page_by_page() {
         (200, page.to_string())
     };
     let (source, asked) = server(vec![page("a", "more"), page("b", "")]);
-    let listed = source.list().await.unwrap();
-    assert_eq!(listed.objects, [named("a"), named("b")]);
-    assert_eq!(listed.version, "7");
+    let wanted = (vec![named("a"), named("b")], "7".to_owned());
+    assert_eq!(listed(&source).await.unwrap(), wanted);
     let paths = "/api/v1/namespaces/ns/configmaps?&limit=500 \
         /api/v1/namespaces/ns/configmaps?&limit=500&continue=more";
     assert_eq!(asked.lock().unwrap().join(" "), paths);
@@ -57,7 +73,7 @@ async fn a_list_is_read_page_by_page() {
 async fn a_list_may_have_null_for_items() {
     let page = json!({ "metadata": { "resourceVersion": "7" }, "items": null });
     let (source, _) = server(vec![(200, page.to_string())]);
-    assert_eq!(source.list().await.unwrap().objects, []);
+    assert_eq!(listed(&source).await.unwrap().0, []);
 }
 
 #[tokio::test]
@@ -78,9 +94,9 @@ async fn a_watch_says_what_changes_and_how_far_it_has_come() {
     ];
     let (source, asked) = server(vec![(200, text.concat())]);
     let mut changes = source.watch("7").await.unwrap();
-    let mut said = Vec::new();
-    while let Some(next) = changes.next().await.unwrap() {
-        said.push(next);
+    let mut heard = Vec::new();
+    while let Some(next) = said(&mut changes).await {
+        heard.push(next);
     }
     let a = || named("a");
     let upto = Said::Upto("9".to_owned());
@@ -91,7 +107,7 @@ async fn a_watch_says_what_changes_and_how_far_it_has_come() {
         upto,
         Said::Put(a()),
     ];
-    assert_eq!(said, wanted);
+    assert_eq!(heard, wanted);
     let asked = asked.lock().unwrap().concat();
     for part in [
         "watch=true",
@@ -116,15 +132,8 @@ async fn an_expired_version_is_told_from_other_refusals() {
         ]);
         let refused = source.watch("7").await.err().unwrap();
         assert_eq!(refused.is_expired(), expired, "{refused}");
-        match source
-            .watch("7")
-            .await
-            .unwrap()
-            .next()
-            .await
-            .unwrap()
-            .unwrap()
-        {
+        let mut lines = source.watch("7").await.unwrap();
+        match said(&mut lines).await.unwrap() {
             Said::Refused(status) => assert_eq!(Error::Refused(status).is_expired(), expired),
             other => panic!("{other:?}"),
         }
@@ -134,7 +143,7 @@ async fn an_expired_version_is_told_from_other_refusals() {
 #[tokio::test]
 async fn an_answer_that_is_no_status_is_told_as_it_is() {
     let (source, _) = server(vec![(502, "bad gateway".to_owned())]);
-    let error = source.list().await.err().unwrap();
+    let error = listed(&source).await.err().unwrap();
     assert_eq!(error.to_string(), "Bad Gateway: bad gateway");
 }
 
