@@ -13,7 +13,6 @@ use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
 use crate::preempt::{Preemption, Room, preempt};
 use crate::queue::{Backoff, Counts, Queue};
-use crate::signature::Signature;
 use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
@@ -145,7 +144,11 @@ impl Cycle {
             if before != Some(wish) && (before.is_some() || wish.is_some()) {
                 self.cluster.nominate(&info, wish);
             }
+            let uid = info.uid.clone();
             self.queue.put(info, now);
+            if wish.is_some() {
+                self.queue.single_out(&uid);
+            }
         }
     }
 
@@ -289,6 +292,7 @@ impl Cycle {
                     self.cluster.storage_mut().promise(&work, &node);
                     self.cluster.nominate(&info, None);
                     self.cluster.assume(info.clone(), &node);
+                    self.follow(&info);
                     Next::Bind { info, node, work }
                 }
                 Decision::Nobody(diagnosis) => self.nobody(info, &diagnosis, seed, now),
@@ -313,10 +317,16 @@ impl Cycle {
         let wait = table.map_or_else(Wait::default, |table| diagnosis.wait(table));
         let text = preemption.as_ref().map_or("", Preemption::text);
         let message: Arc<str> = diagnosis.message(text).into();
-        self.queue.reject(&info.uid, wait, now);
+        // Who has a place in view waits for that place.
+        let has_place = all.nominated(&info.uid).is_some();
+        let is_signed = table.is_some_and(Table::is_signed);
+        let alike = info.signature().filter(|_| is_signed && !has_place);
+        self.queue.reject(&info.uid, wait, alike, now);
         let room = match preemption {
             Some(Preemption::Room(room)) => {
                 self.make(&room, &info);
+                self.queue.single_out(&info.uid);
+                self.follow(&info);
                 Some(room)
             }
             Some(Preemption::Helpless(_)) => {
@@ -347,6 +357,13 @@ impl Cycle {
             nominated,
             changed,
             room,
+        }
+    }
+
+    /// What was possible for a pod may be possible for those that are like it.
+    fn follow(&mut self, info: &PodInfo) {
+        if let Some(alike) = info.signature() {
+            self.queue.follow(alike);
         }
     }
 
@@ -439,15 +456,9 @@ impl Cycle {
         now: Timestamp,
     ) {
         let (profiles, all) = (&self.profiles, self.cluster.snapshot());
-        // What holds for one pod holds for the thousand that are like it.
-        let mut said: AHashMap<(Signature, Wait), Option<Wait>> = AHashMap::new();
         self.queue.wake(events, now, |info, wait| {
             let table = table_of(profiles, info)?;
-            let judge = || goes_on_waiting(table, info, wait, (events, happening), all, slot);
-            match info.signature().filter(|_| table.is_signed()) {
-                Some(signature) => *said.entry((signature, wait)).or_insert_with(judge),
-                None => judge(),
-            }
+            goes_on_waiting(table, info, wait, (events, happening), all, slot)
         });
     }
 

@@ -49,6 +49,17 @@ pub struct Wait {
     pub rejected_by: PluginSet,
 }
 
+impl Wait {
+    /// What a pod waits for that waits for both.
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            wakes: self.wakes | more.wakes,
+            rejected_by: self.rejected_by.and(more.rejected_by),
+        }
+    }
+}
+
 /// Whether a pod goes on waiting although something happened that it waits for, and for what else: None if it has to be
 /// tried again. Of a thousand pods that wait for room on a node, one that leaves it wakes those that its room is enough
 /// for. A filter that looks at more than the node can only say whether it may be helped, and is believed.

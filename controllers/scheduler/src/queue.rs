@@ -8,12 +8,17 @@
 //! 4. *gated*: it waits for its gates to be taken away;
 //! 5. *in flight*: it is being decided about or bound.
 //!
+//! Pods that are alike and unschedulable wait together: what one of them was rejected for, all would be. If a change can
+//! help them, one is tried; if it gets a node, the next, and so on. Of a thousand that wait, a pod that leaves costs two
+//! attempts and not a thousand.
+//!
 //! Changes while a pod is in flight are not lost: when it comes back and one of those it waits for has happened
 //! since it went, it does not wait for the next.
 
 use crate::decide::Wait;
 use crate::plugin::Events;
 use crate::plugins::is_gated;
+use crate::signature::Signature;
 use crate::snapshot::PodInfo;
 use ahash::{AHashMap, AHashSet};
 use jiff::{SignedDuration, Timestamp};
@@ -48,8 +53,10 @@ pub struct Queue {
     pods: AHashMap<Arc<str>, Entry>,
     active: BTreeSet<Turn>,
     backoff: BTreeSet<(Timestamp, Turn)>,
-    /// Unschedulable pods by what they wait for, so that a change that matters to none of them costs nothing.
-    parked: AHashMap<Events, AHashSet<Arc<str>>>,
+    /// Unschedulable pods, those that are alike together.
+    parked: AHashMap<Party, Parked>,
+    /// The same by what they wait for, so that a change that matters to none of them costs nothing.
+    by_wakes: AHashMap<Events, AHashSet<Party>>,
     flush: BTreeSet<(Timestamp, Arc<str>)>,
     gated: usize,
     in_flight: usize,
@@ -70,6 +77,19 @@ struct Turn {
     uid: Arc<str>,
 }
 
+/// Who waits together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Party {
+    Alike(Signature),
+    Alone(Arc<str>),
+}
+
+/// Pods that wait for the same.
+struct Parked {
+    wait: Wait,
+    pods: BTreeSet<Turn>,
+}
+
 struct Entry {
     info: Arc<PodInfo>,
     /// None only while it moves.
@@ -79,6 +99,8 @@ struct Entry {
     /// Attempts that failed.
     attempts: u32,
     last_failure: Timestamp,
+    /// Those that it waits with, or has last waited with.
+    alike: Option<Signature>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,14 +158,23 @@ impl Queue {
                 arrival: self.arrivals,
                 attempts: 0,
                 last_failure: now,
+                alike: None,
             };
             self.pods.insert(uid.clone(), entry);
             return self.enqueue(&uid, now);
         };
         let changed = asks_otherwise(&entry.info, &info);
+        let differs = changed && entry.info.signature() != info.signature();
         let place = self.leave(&uid);
+        let mut left = None;
         if let Some(entry) = self.pods.get_mut(&uid) {
             entry.info = info;
+            if differs {
+                left = entry.alike.take();
+            }
+        }
+        if let Some(alike) = left.filter(|_| is_due(place)) {
+            self.follow(alike);
         }
         match place {
             Some(Place::Parked { wait, .. }) if changed && wait.wakes.meets(Events::POD_UPDATE) => {
@@ -162,8 +193,45 @@ impl Queue {
 
     /// A pod that needs no node any more: it is gone, is going, or has one.
     pub fn remove(&mut self, uid: &str) {
-        self.leave(uid);
-        self.pods.remove(uid);
+        let place = self.leave(uid);
+        let entry = self.pods.remove(uid);
+        // It was to be tried for those that are like it.
+        if let Some(alike) = entry
+            .and_then(|entry| entry.alike)
+            .filter(|_| is_due(place))
+        {
+            self.follow(alike);
+        }
+    }
+
+    /// A pod got a node or room is made for it: one that is like it is tried as well, if any waits.
+    pub fn follow(&mut self, alike: Signature) {
+        let Some(parked) = self.parked.get(&Party::Alike(alike)) else {
+            return;
+        };
+        let Some(uid) = parked.pods.first().map(|turn| turn.uid.clone()) else {
+            return;
+        };
+        let until = self.pods.get(&uid).map(|entry| entry.ready_at(self.times));
+        if let Some(until) = until {
+            self.leave(&uid);
+            let place = Place::Backoff {
+                until,
+                is_error: false,
+            };
+            self.enter(&uid, place);
+        }
+    }
+
+    /// A pod waits for itself from now on, although others are like it: room is made for it.
+    pub fn single_out(&mut self, uid: &str) {
+        let place = self.leave(uid);
+        if let Some(entry) = self.pods.get_mut(uid) {
+            entry.alike = None;
+        }
+        if let Some(place) = place {
+            self.enter(uid, place);
+        }
     }
 
     /// The next pod to try; it is in flight until [`Queue::remove`], [`Queue::reject`] or [`Queue::fail`].
@@ -183,11 +251,19 @@ impl Queue {
         self.pods.get(&uid).map(|entry| entry.info.clone())
     }
 
-    /// A pod in flight for which there is no node; it waits for one of these changes.
-    pub fn reject(&mut self, uid: &str, wait: Wait, now: Timestamp) {
+    /// A pod in flight for which there is no node; it waits for one of these changes. The same has to be true of all
+    /// pods that are `alike`: they wait for that from now on.
+    pub fn reject(&mut self, uid: &str, wait: Wait, alike: Option<Signature>, now: Timestamp) {
         let Some(at) = self.land(uid, now) else {
             return;
         };
+        if let Some(entry) = self.pods.get_mut(uid) {
+            entry.alike = alike;
+        }
+        let party = alike.map(Party::Alike);
+        if let Some(party) = party.filter(|party| self.parked.contains_key(party)) {
+            self.lengthen(&party, wait);
+        }
         if wait.wakes.kinds().any(|kind| self.last[kind] > at) {
             self.enqueue(uid, now);
         } else {
@@ -256,38 +332,48 @@ impl Queue {
             return;
         }
         self.count_change(events);
-        let waiting = self
-            .parked
-            .iter()
-            .filter(|(wakes, _)| wakes.meets(events))
-            .flat_map(|(_, uids)| uids);
-        let judged = waiting.filter_map(|uid| {
-            let entry = self.pods.get(uid)?;
-            let Some(Place::Parked { wait, flush }) = entry.place else {
-                return None;
-            };
-            Some((uid.clone(), wait, flush, lacks(&entry.info, wait)))
-        });
-        let judged: Vec<_> = judged.collect();
-        for (uid, wait, flush, lacks) in judged {
-            let Some(more) = lacks else {
-                self.leave(&uid);
-                self.enqueue(&uid, now);
+        let waiting = self.by_wakes.iter();
+        let waiting = waiting.filter(|(wakes, _)| wakes.meets(events));
+        let parties: Vec<Party> = waiting.flat_map(|(_, parties)| parties).cloned().collect();
+        for party in parties {
+            let Some(Parked { wait, pods }) = self.parked.get(&party) else {
                 continue;
             };
-            let longer = Wait {
-                wakes: wait.wakes | more.wakes,
-                rejected_by: wait.rejected_by.and(more.rejected_by),
+            let first = pods.first().and_then(|turn| self.pods.get(&turn.uid));
+            let Some(Entry { info, .. }) = first else {
+                continue;
             };
-            if longer != wait {
-                self.leave(&uid);
-                self.enter(
-                    &uid,
-                    Place::Parked {
-                        wait: longer,
-                        flush,
-                    },
-                );
+            let (wait, uid) = (*wait, info.uid.clone());
+            match lacks(info, wait) {
+                None => {
+                    self.leave(&uid);
+                    self.enqueue(&uid, now);
+                }
+                Some(more) => self.lengthen(&party, wait.and(more)),
+            }
+        }
+    }
+
+    /// Lets those who wait together wait for this from now on.
+    fn lengthen(&mut self, party: &Party, wait: Wait) {
+        let Some(parked) = self.parked.get_mut(party) else {
+            return;
+        };
+        let old = std::mem::replace(&mut parked.wait, wait);
+        if old.wakes != wait.wakes {
+            self.unlist(party, old.wakes);
+            self.by_wakes
+                .entry(wait.wakes)
+                .or_default()
+                .insert(party.clone());
+        }
+    }
+
+    fn unlist(&mut self, party: &Party, wakes: Events) {
+        if let Some(parties) = self.by_wakes.get_mut(&wakes) {
+            parties.remove(party);
+            if parties.is_empty() {
+                self.by_wakes.remove(&wakes);
             }
         }
     }
@@ -367,21 +453,23 @@ impl Queue {
     /// Takes a pod from where it is.
     fn leave(&mut self, uid: &str) -> Option<Place> {
         let entry = self.pods.get_mut(uid)?;
-        let place = entry.place.take()?;
-        let turn = entry.turn();
-        match place {
+        let mut place = entry.place.take()?;
+        let (turn, party) = (entry.turn(), entry.party());
+        match &mut place {
             Place::Active => {
                 self.active.remove(&turn);
             }
             Place::Backoff { until, .. } => {
-                self.backoff.remove(&(until, turn));
+                self.backoff.remove(&(*until, turn));
             }
             Place::Parked { wait, flush } => {
-                self.flush.remove(&(flush, turn.uid));
-                if let Some(uids) = self.parked.get_mut(&wait.wakes) {
-                    uids.remove(uid);
-                    if uids.is_empty() {
-                        self.parked.remove(&wait.wakes);
+                self.flush.remove(&(*flush, turn.uid.clone()));
+                if let Some(parked) = self.parked.get_mut(&party) {
+                    *wait = parked.wait;
+                    parked.pods.remove(&turn);
+                    if parked.pods.is_empty() {
+                        self.parked.remove(&party);
+                        self.unlist(&party, wait.wakes);
                     }
                 }
             }
@@ -402,7 +490,7 @@ impl Queue {
             _ => place,
         };
         entry.place = Some(place);
-        let turn = entry.turn();
+        let (turn, party) = (entry.turn(), entry.party());
         match place {
             Place::Active => {
                 self.active.insert(turn);
@@ -412,7 +500,16 @@ impl Queue {
             }
             Place::Parked { wait, flush } => {
                 self.flush.insert((flush, turn.uid.clone()));
-                self.parked.entry(wait.wakes).or_default().insert(turn.uid);
+                if let Some(parked) = self.parked.get_mut(&party) {
+                    parked.pods.insert(turn);
+                    let both = parked.wait.and(wait);
+                    self.lengthen(&party, both);
+                } else {
+                    let same = self.by_wakes.entry(wait.wakes).or_default();
+                    same.insert(party.clone());
+                    let pods = BTreeSet::from([turn]);
+                    self.parked.insert(party, Parked { wait, pods });
+                }
             }
             Place::Gated => self.gated += 1,
             Place::InFlight { .. } => self.in_flight += 1,
@@ -442,12 +539,22 @@ impl Entry {
         }
     }
 
+    fn party(&self) -> Party {
+        let alone = || Party::Alone(self.info.uid.clone());
+        self.alike.map_or_else(alone, Party::Alike)
+    }
+
     /// When its back-off ends.
     fn ready_at(&self, times: Backoff) -> Timestamp {
         let doublings = self.attempts.saturating_sub(1).min(8);
         let delay = times.initial * (1 << doublings);
         later(self.last_failure, delay.min(times.max))
     }
+}
+
+/// Whether a pod at this place is going to be tried.
+fn is_due(place: Option<Place>) -> bool {
+    matches!(place, Some(Place::Active | Place::Backoff { .. }))
 }
 
 fn later(now: Timestamp, delay: SignedDuration) -> Timestamp {

@@ -374,3 +374,109 @@ fn each_profile_decides_about_its_own_pods() {
     assert_eq!(next(&mut cycle, 0.2), "b to n");
     assert_eq!(next(&mut cycle, 0.2), "idle");
 }
+
+#[test]
+fn of_those_that_are_alike_one_is_tried_and_the_next_if_it_gets_a_node() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        cycle.pod(&pod(name, wants("2")), at(0.0));
+    }
+    let tried = |cycle: &mut Cycle, now: f64| {
+        let each = std::iter::from_fn(|| Some(next(cycle, now)).filter(|next| next != "idle"));
+        each.collect::<Vec<_>>().join(", ").replace(", told", "")
+    };
+    assert_eq!(
+        tried(&mut cycle, 0.0),
+        "a to n, b to n, c nowhere, d nowhere, e nowhere, f nowhere, g nowhere"
+    );
+    cycle.pod_gone("u-a", at(20.0));
+    assert_eq!(tried(&mut cycle, 20.0), "c to n, d nowhere");
+    cycle.node(node("m", json!({})), at(40.0));
+    assert_eq!(tried(&mut cycle, 40.0), "e to m, f to m, g nowhere");
+    // The one that is to be tried is gone before it is: another one is.
+    cycle.node(node("k", json!({})), at(60.0));
+    cycle.pod_gone("u-d", at(60.0));
+    assert_eq!(tried(&mut cycle, 60.0), "g to k");
+    assert_eq!(cycle.counts().unschedulable, 0);
+}
+
+/// Pods of three kinds in a cluster that changes: when nothing is left to do, none waits that could run.
+#[test]
+fn nobody_waits_who_could_run() {
+    let apart = json!({ "labelSelector": { "matchLabels": { "app": "0" } }, "topologyKey": "kubernetes.io/hostname" });
+    let even = json!({ "labelSelector": { "matchLabels": { "app": "1" } }, "topologyKey": "zone", "maxSkew": 1,
+        "whenUnsatisfiable": "DoNotSchedule" });
+    let wishes = [
+        json!({ "spec": { "affinity": { "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [apart] } } } }),
+        json!({ "spec": { "topologySpreadConstraints": [even] } }),
+        json!({ "spec": { "nodeSelector": { "disk": "ssd" }, "tolerations": [{ "key": "a", "operator": "Exists" }] } }),
+    ];
+    let (mut waited, mut bound) = (0, 0);
+    for seed in 0..250 {
+        let mut random = Random(seed);
+        let mut cycle = cycle();
+        let mut pods: Vec<(String, Value)> = Vec::new();
+        let mut now = 0.0;
+        for round in 0..25 {
+            now += 20.0;
+            for event in 0..1 + random.below(4) {
+                let name = format!("n{}", random.below(5));
+                match random.below(10) {
+                    0..4 => {
+                        let kind = random.below(wishes.len());
+                        let mut more = wants(random.pick(&["1", "2"]));
+                        merge(
+                            &mut more,
+                            json!({ "metadata": { "labels": { "app": kind.to_string() } } }),
+                        );
+                        merge(&mut more, wishes[kind].clone());
+                        let name = format!("p{round}-{event}");
+                        cycle.pod(&pod(&name, more.clone()), at(now));
+                        pods.push((name, more));
+                    }
+                    4..6 if !pods.is_empty() => {
+                        let (name, _) = pods.swap_remove(random.below(pods.len()));
+                        cycle.pod_gone(&format!("u-{name}"), at(now));
+                    }
+                    6 => cycle.node_gone(&name, at(now)),
+                    _ => {
+                        let taints =
+                            [json!({ "key": random.pick(&["a", "b"]), "effect": "NoSchedule" })];
+                        let taints = &taints[..usize::from(random.once_in(3))];
+                        let labels = json!({ "zone": random.pick(&["x", "y"]), "disk": random.pick(&["ssd", "hdd"]) });
+                        let more = json!({ "metadata": { "labels": labels }, "spec": { "taints": taints } });
+                        cycle.node(node(&name, more), at(now));
+                    }
+                }
+            }
+            loop {
+                match cycle.next(at(now), random.next()) {
+                    Next::Idle(_) => break,
+                    Next::Nobody { .. } => {}
+                    Next::Bind { info, node, .. } => {
+                        cycle.bound(&info.uid);
+                        let mut pod = (*info.pod).clone();
+                        pod.spec.as_mut().unwrap().node_name = Some(node.to_string());
+                        cycle.pod(&Arc::new(pod), at(now));
+                        bound += 1;
+                    }
+                }
+            }
+            for (name, _) in &pods {
+                let Some(info) = cycle.queue.get(&format!("u-{name}")) else {
+                    continue;
+                };
+                let all = cycle.cluster.snapshot();
+                let decision = crate::decide::decide(&Table::default(), info, all, 0);
+                assert!(
+                    matches!(decision, Decision::Nobody(_)),
+                    "seed {seed}, round {round}: {name} could run: {decision:?}"
+                );
+                waited += 1;
+            }
+        }
+    }
+    assert!(waited > 5000 && bound > 2000, "{waited} {bound}");
+}

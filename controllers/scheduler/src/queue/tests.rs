@@ -75,7 +75,12 @@ fn errors_back_off_from_one_to_ten_seconds() {
 fn a_rejected_pod_waits_for_what_can_matter_to_it() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
-    queue.reject("u-a", waits(Events::NODE_ADD | Events::NODE_LABEL), at(0.0));
+    queue.reject(
+        "u-a",
+        waits(Events::NODE_ADD | Events::NODE_LABEL),
+        None,
+        at(0.0),
+    );
     queue.wake(Events::POD_DELETE, at(20.0), |_, _| None);
     assert_eq!(popped(&mut queue, 20.0), None);
     queue.wake(Events::NODE_LABEL, at(20.0), |_, _| None);
@@ -92,7 +97,7 @@ fn a_change_while_it_was_in_flight_is_not_lost() {
         queue.wake(Events::POD_DELETE, at(0.0), |_, _| None); // before it went: it has been seen
         queue.pop(at(0.0));
         queue.wake(event, at(0.0), |_, _| None);
-        queue.reject("u-a", waits(Events::POD_DELETE), at(0.0));
+        queue.reject("u-a", waits(Events::POD_DELETE), None, at(0.0));
         assert_eq!(popped(&mut queue, 1.0), expected);
     }
 }
@@ -101,7 +106,7 @@ fn a_change_while_it_was_in_flight_is_not_lost() {
 fn a_woken_pod_backs_off_only_while_there_is_something_else_to_do() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
-    queue.reject("u-a", waits(Events::NODE_ADD), at(0.0));
+    queue.reject("u-a", waits(Events::NODE_ADD), None, at(0.0));
     queue.put(prioritised("b", -5), at(0.1));
     queue.wake(Events::NODE_ADD, at(0.2), |_, _| None);
     assert_eq!(popped(&mut queue, 0.3), Some("u-b".into()));
@@ -112,7 +117,7 @@ fn a_woken_pod_backs_off_only_while_there_is_something_else_to_do() {
 fn after_five_minutes_it_is_tried_without_a_reason() {
     let mut queue = queue(&["a"]);
     queue.pop(at(0.0));
-    queue.reject("u-a", waits(Events::NODE_ADD), at(0.0));
+    queue.reject("u-a", waits(Events::NODE_ADD), None, at(0.0));
     assert_eq!(queue.next_time(), Some(at(300.0)));
     assert_eq!(popped(&mut queue, 299.9), None);
     assert_eq!(popped(&mut queue, 300.0), Some("u-a".into()));
@@ -141,8 +146,8 @@ fn a_waiting_pod_that_asks_for_less_is_tried_again() {
     for _ in 0..2 {
         queue.pop(at(0.0));
     }
-    queue.reject("u-a", waits(Events::POD_UPDATE), at(0.0));
-    queue.reject("u-b", waits(Events::NODE_ADD), at(0.0));
+    queue.reject("u-a", waits(Events::POD_UPDATE), None, at(0.0));
+    queue.reject("u-b", waits(Events::NODE_ADD), None, at(0.0));
     for name in ["a", "b"] {
         queue.put(
             info(name, json!({ "status": { "phase": "Pending" } })),
@@ -208,11 +213,13 @@ fn no_pod_is_forgotten() {
                     }
                 }
                 (5, Some(uid)) => {
-                    queue.reject(
-                        &uid,
-                        waits(random.pick(&EVENTS) | random.pick(&EVENTS)),
-                        at(now),
-                    );
+                    let wait = waits(random.pick(&EVENTS) | random.pick(&EVENTS));
+                    let alike = queue.get(&uid).and_then(|info| info.signature());
+                    let alike = alike.filter(|_| !random.once_in(4));
+                    queue.reject(&uid, wait, alike, at(now));
+                    if random.once_in(4) {
+                        queue.single_out(&uid);
+                    }
                     model.insert(uid, false);
                 }
                 (6, Some(uid)) => {
