@@ -5,8 +5,11 @@
 //! fails. What upstream does with a snapshot for each pod is here one model, changed by the watches and borrowed by
 //! the decision.
 //!
+//! Pods that are alike are decided about at the cost of what changed since the last of them ([`engine`]); [`decide`] is the
+//! plain form of it, which all others get, and which the tests compare it with.
+//!
 //! ```text
-//! watch Node, Pod … ─► Cycle { Cluster, Queue } ──► decide(pod, snapshot, seed) ──► Binding │ condition + event
+//! watch Node, Pod … ─► Cycle { Cluster, Queue } ──► engine.decide(pod, snapshot) ► Binding │ condition + event
 //!                       ▲                                                             │
 //!                       └───────────────── bound │ unbound ◄──────────────────────────┘
 //! ```

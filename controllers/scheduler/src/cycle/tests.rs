@@ -421,7 +421,7 @@ fn nobody_waits_who_could_run() {
         let mut now = 0.0;
         for round in 0..25 {
             now += 20.0;
-            for event in 0..1 + random.below(4) {
+            for event in 0..=random.below(4) {
                 let name = format!("n{}", random.below(5));
                 match random.below(10) {
                     0..4 => {

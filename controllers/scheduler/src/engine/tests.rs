@@ -149,7 +149,7 @@ fn term(random: &mut Random) -> Value {
 
 fn wishes(random: &mut Random) -> Value {
     let mut wishes = json!({});
-    for _ in 0..1 + random.below(2) {
+    for _ in 0..=random.below(2) {
         let required = [term(random)];
         let required = json!({ "requiredDuringSchedulingIgnoredDuringExecution": required });
         let preferred = json!({ "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -166,7 +166,7 @@ fn wishes(random: &mut Random) -> Value {
 
 fn constraints(random: &mut Random) -> Vec<Value> {
     let mut each = Vec::new();
-    for _ in 0..1 + random.below(2) {
+    for _ in 0..=random.below(2) {
         let mut one = json!({
             "topologyKey": random.pick(&KEYS), "maxSkew": 1 + random.below(3), "labelSelector": selector(random),
             "whenUnsatisfiable": random.pick(&["DoNotSchedule", "ScheduleAnyway"]) });

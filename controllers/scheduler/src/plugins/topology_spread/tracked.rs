@@ -16,8 +16,9 @@ use std::sync::Arc;
 struct Counted {
     pod: Arc<PodInfo>,
     constraints: Vec<Constraint>,
-    /// What selects the pods that belong together, if the constraints are the default ones.
-    owners: Option<Option<Selector>>,
+    /// Whether the constraints are the default ones, and what selects the pods that belong together then.
+    is_default: bool,
+    owners: Option<Selector>,
 }
 
 impl Counted {
@@ -31,7 +32,8 @@ impl Counted {
         Some(Self {
             pod: pod.clone(),
             constraints: constraints(plugin, pod, all, kind).ok()?,
-            owners: is_default.then(|| all.owners().selector_of(pod)),
+            is_default,
+            owners: all.owners().selector_of(pod).filter(|_| is_default),
         })
     }
 
@@ -55,8 +57,7 @@ impl Counted {
     }
 
     fn is_still_so(&self, all: &Snapshot) -> bool {
-        let owners = self.owners.as_ref();
-        owners.is_none_or(|owners| *owners == all.owners().selector_of(&self.pod))
+        !self.is_default || self.owners == all.owners().selector_of(&self.pod)
     }
 }
 
