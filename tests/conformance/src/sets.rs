@@ -23,7 +23,8 @@ const PROBES: &str = "makes its pods unready by a probe: real containers";
 const BOOTSTRAP: &str =
     "needs the bootstrap controllers, which are off as upstream's, and what kubeadm makes";
 const TRAFFIC: &str = "sends traffic to a Service: real containers and a proxy";
-const PREEMPTION: &str = "the scheduler does not preempt yet";
+const ZONES: &str = "needs nodes in several zones";
+const ALPHA: &str = "alpha, off by default";
 
 /// All sets.
 pub(crate) const SETS: &[Set] = &[
@@ -203,7 +204,7 @@ pub(crate) const SETS: &[Set] = &[
             ),
             (
                 "[sig-apps] Job should create Workload and PodGroup for gang-eligible Job [FeatureGate:GenericWorkload] [Alpha] [Feature:OffByDefault] [FeatureGate:WorkloadWithJob] [Alpha] [Feature:OffByDefault]",
-                "alpha, off by default",
+                ALPHA,
             ),
             (
                 "[sig-apps] Job containers restarted by container restart policy should not trigger PodFailurePolicy [Feature:ContainerRestartRules] [FeatureGate:ContainerRestartRules] [Beta]",
@@ -396,24 +397,11 @@ pub(crate) const SETS: &[Set] = &[
             "[sig-node] Pods should get a host IP [NodeConformance] [Conformance]",
             "[sig-node] Pods should patch a pod status [Conformance]",
             "[sig-node] Pods should run through the lifecycle of Pods and PodStatus [Conformance]",
-            "[sig-scheduling] LimitRange should create a LimitRange with defaults and ensure pod has those defaults applied. [Conformance]",
-            "[sig-scheduling] LimitRange should list, patch and delete a LimitRange by collection [Conformance]",
-            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if matching [Conformance]",
-            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if not matching [Conformance]",
-            "[sig-scheduling] SchedulerPreemption [Serial] PriorityClass endpoints verify PriorityClass endpoints can be operated with different HTTP methods [Conformance]",
         ],
         left_out: &[
             (
-                "[sig-scheduling] SchedulerPredicates [Serial] validates resource limits of pods that are allowed to run [Conformance]",
-                "not measured to its end yet",
-            ),
-            (
                 "[sig-node] Pods Extended (pod generation) Pod Generation pod generation should start at 1 and increment per update [MinimumKubeletVersion:1.34] [Conformance]",
                 "not measured to its end yet",
-            ),
-            (
-                "[sig-scheduling] SchedulerPredicates [Serial] validates that there exists conflict between pods with same hostPort and protocol but one using 0.0.0.0 hostIP [Conformance]",
-                "looks for five minutes whether a pod stays pending; not measured yet",
             ),
             (
                 "[sig-node] Pods should contain environment variables for services [NodeConformance] [Conformance]",
@@ -427,21 +415,57 @@ pub(crate) const SETS: &[Set] = &[
                 "[sig-node] Pods should support retrieving logs from the container over websockets [NodeConformance] [Conformance]",
                 "reads its pods' logs: real containers",
             ),
+        ],
+    },
+    Set {
+        name: "scheduling",
+        tests: &[
+            "[sig-scheduling] LimitRange should create a LimitRange with defaults and ensure pod has those defaults applied. [Conformance]",
+            "[sig-scheduling] LimitRange should list, patch and delete a LimitRange by collection [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] PodTopologySpread Filtering validates 4 pods with MaxSkew=1 are evenly distributed into 2 nodes",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates Pods with non-empty schedulingGates are blocked on scheduling",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates local ephemeral storage resource limits of pods that are allowed to run",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates pod overhead is considered along with resource limits of pods that are allowed to run verify pod overhead is accounted for",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates resource limits of pods that are allowed to run [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeAffinity is respected if not matching",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if matching [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that NodeSelector is respected if not matching [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that required NodeAffinity setting is respected if matching",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that taints-tolerations is respected if matching",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that taints-tolerations is respected if not matching",
+            "[sig-scheduling] SchedulerPredicates [Serial] validates that there exists conflict between pods with same hostPort and protocol but one using 0.0.0.0 hostIP [Conformance]",
+            "[sig-scheduling] SchedulerPredicates [Serial] when PVC has node-affinity to non-existent/illegal nodes, the pod should be scheduled normally if suitable nodes exist",
+            "[sig-scheduling] SchedulerPreemption [Serial] PodTopologySpread Preemption validates proper pods are preempted",
+            "[sig-scheduling] SchedulerPreemption [Serial] PreemptionExecutionPath runs ReplicaSets to verify preemption running path [Conformance]",
+            "[sig-scheduling] SchedulerPreemption [Serial] PriorityClass endpoints verify PriorityClass endpoints can be operated with different HTTP methods [Conformance]",
+            "[sig-scheduling] SchedulerPreemption [Serial] validates basic preemption works [Conformance]",
+            "[sig-scheduling] SchedulerPreemption [Serial] validates lower priority pod preemption by critical pod [Conformance]",
+            "[sig-scheduling] SchedulerPreemption [Serial] validates pod disruption condition is added to the preempted pod [Conformance]",
+            "[sig-scheduling] SchedulerPreemption [Serial] validates various priority Pods preempt expectedly with the async preemption [Feature:SchedulerAsyncPreemption] [FeatureGate:SchedulerAsyncPreemption] [Beta]",
+            "[sig-scheduling] SchedulerPriorities [Serial] Pod should be preferably scheduled to nodes pod can tolerate",
+            "[sig-scheduling] SchedulerPriorities [Serial] Pod should be scheduled to node that don't match the PodAntiAffinity terms",
+            "[sig-scheduling] SchedulerPriorities [Serial] PodTopologySpread Scoring validates pod should be preferably scheduled to node which makes the matching pods more evenly distributed",
+        ],
+        left_out: &[
             (
-                "[sig-scheduling] SchedulerPreemption [Serial] PreemptionExecutionPath runs ReplicaSets to verify preemption running path [Conformance]",
-                PREEMPTION,
+                "[sig-scheduling] SchedulerPredicates [Serial] validates that there is no conflict between pods with same hostPort but different hostIP and protocol",
+                HTTP,
             ),
             (
-                "[sig-scheduling] SchedulerPreemption [Serial] validates basic preemption works [Conformance]",
-                PREEMPTION,
+                "[sig-scheduling] Multi-AZ Clusters should spread the pods of a replication controller across zones [Serial]",
+                ZONES,
             ),
             (
-                "[sig-scheduling] SchedulerPreemption [Serial] validates lower priority pod preemption by critical pod [Conformance]",
-                PREEMPTION,
+                "[sig-scheduling] Multi-AZ Clusters should spread the pods of a service across zones [Serial]",
+                ZONES,
             ),
             (
-                "[sig-scheduling] SchedulerPreemption [Serial] validates pod disruption condition is added to the preempted pod [Conformance]",
-                PREEMPTION,
+                "[sig-scheduling] Workload [FeatureGate:GenericWorkload] [Alpha] [Feature:OffByDefault] CRUD Tests PodGroup API availability",
+                ALPHA,
+            ),
+            (
+                "[sig-scheduling] Workload [FeatureGate:GenericWorkload] [Alpha] [Feature:OffByDefault] CRUD Tests Workload API availability",
+                ALPHA,
             ),
         ],
     },
@@ -556,7 +580,7 @@ mod tests {
         assert_eq!(
             find("app").err().as_deref(),
             Some(
-                "there is no set app; there are apps, garbage, namespaces, taints, quotas, services, cluster, pods, storage"
+                "there is no set app; there are apps, garbage, namespaces, taints, quotas, services, cluster, pods, scheduling, storage"
             )
         );
         assert!(find("apps").is_ok());
