@@ -1,6 +1,6 @@
 //! What can be asked of `corten`, and what each flag means.
 
-use crate::{kubectl, parts, state, up};
+use crate::{kubectl, parts, state, up, why};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use jiff::SignedDuration;
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Scheduler(Scheduler),
     /// Run hollow nodes against an API server
     Nodes(Nodes),
+    /// Say why a pod has no node, and the smallest change that would give it one
+    Why(Why),
 }
 
 /// Where a cluster's data are.
@@ -243,6 +245,28 @@ pub(crate) struct Nodes {
     pub(crate) common: CommonArgs,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Why {
+    /// What to explain
+    #[arg(value_name = "pod/NAME")]
+    pub(crate) object: String,
+    /// Its namespace [default: the kubeconfig's]
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Profiles, plugins and their arguments of the scheduler: a KubeSchedulerConfiguration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(short, long, value_name = "FORMAT", value_parser = ["json"])]
+    pub(crate) output: Option<String>,
+    /// Path of a kubeconfig [default: $KUBECONFIG, the cluster that `up` runs, or ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// URL of the API server, in place of the kubeconfig's
+    #[arg(long, value_name = "URL")]
+    pub(crate) master: Option<String>,
+}
+
 impl Command {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -253,6 +277,7 @@ impl Command {
             Self::Controllers(args) => Ok(parts::controllers(args).await),
             Self::Scheduler(args) => Ok(parts::scheduler(args).await),
             Self::Nodes(args) => Ok(parts::nodes(args).await),
+            Self::Why(args) => why::run(args).await,
         }
     }
 }

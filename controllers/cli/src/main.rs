@@ -2,7 +2,7 @@
 //!
 //! `corten up` starts an API server, controllers, scheduler and nodes and shows what they do;
 //! `corten controllers`, `corten scheduler` and `corten nodes` are the parts one by one, against any
-//! kubeconfig. Start reading at [`commands`], then `up.rs`.
+//! kubeconfig; `corten why` says why a pod has no node. Start reading at [`commands`], then `up.rs`.
 #![forbid(unsafe_code)]
 
 mod apply;
@@ -14,6 +14,7 @@ mod state;
 mod storage;
 mod up;
 mod view;
+mod why;
 
 use clap::Parser;
 use std::process::ExitCode;

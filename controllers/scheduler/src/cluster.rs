@@ -17,7 +17,7 @@ use objects::{meta, node, resources, taints};
 use std::sync::Arc;
 
 /// The snapshot and the pods that are counted in it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Cluster {
     snapshot: Snapshot,
     pods: AHashMap<Arc<str>, Counted>,
@@ -25,6 +25,7 @@ pub struct Cluster {
 }
 
 /// A pod that is counted on a node.
+#[derive(Clone)]
 struct Counted {
     slot: u32,
     info: Arc<PodInfo>,

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 /// The state of a scheduler.
 pub struct Cycle {
-    profiles: Vec<Profile>,
+    profiles: Arc<[Profile]>,
     cluster: Cluster,
     engine: Engine,
     queue: Queue,
@@ -74,9 +74,9 @@ pub enum Next {
 
 impl Cycle {
     /// A scheduler for the pods of these profiles, knowing of nothing yet.
-    pub fn new(profiles: Vec<Profile>, times: Backoff) -> Self {
+    pub fn new(profiles: impl Into<Arc<[Profile]>>, times: Backoff) -> Self {
         Self {
-            profiles,
+            profiles: profiles.into(),
             cluster: Cluster::default(),
             engine: Engine::default(),
             queue: Queue::new(times),
@@ -262,6 +262,11 @@ impl Cycle {
             storage.remove_attachment(change.latest());
             self.wake_storage(now, |_| true);
         }
+    }
+
+    /// What decisions are made from, to be copied for those who try something out.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// The node of this name.
@@ -519,7 +524,7 @@ fn profile_of(profiles: &[Profile], info: &PodInfo) -> Option<usize> {
 }
 
 /// The node on which others make room for the pod, by its status.
-fn nominated_by_status(pod: &Pod) -> Option<&str> {
+pub(crate) fn nominated_by_status(pod: &Pod) -> Option<&str> {
     let name = pod.status.as_ref()?.nominated_node_name.as_deref();
     name.filter(|name| !name.is_empty())
 }

@@ -22,7 +22,8 @@
 //!
 //! For a pod that no node will do for, less important pods are made to leave ([`preempt`]); its place is kept for it
 //! meanwhile. A pod that waits is woken by what the plugins that rejected it say can help it ([`plugin::Happening`]).
-//! Several schedulerNames, each with plugins of its own, are served by one loop ([`config`]).
+//! Several schedulerNames, each with plugins of its own, are served by one loop ([`config`]). Why a pod waits, and what
+//! would let it run, is computed when somebody asks ([`explain`]).
 //!
 //! It does not (yet) look at resource claims, nor at what CSI drivers say of their storage's capacity, nor does it ask
 //! extenders. The condition of a gated pod is the API server's to write.
@@ -42,6 +43,7 @@ pub mod decide;
 pub mod diagnosis;
 pub mod domains;
 pub mod engine;
+pub mod explain;
 #[cfg(test)]
 mod kit;
 mod metrics;
@@ -76,6 +78,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
 use plan::Cause;
+use runtime::admin::Shown;
 use runtime::{Change, Executor, Key, Runtime, Watched};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -150,6 +153,7 @@ struct Shell {
     /// By schedulerName.
     executors: Vec<(&'static str, Executor)>,
     metrics: Metrics,
+    profiles: Arc<[Profile]>,
     /// Held for a decision or a change of the model: microseconds, and never over a wait.
     cycle: Mutex<Cycle>,
     changed: Notify,
@@ -165,13 +169,19 @@ impl Scheduler {
         let names = names.map(|profile| -> &'static str { profile.name.clone().leak() });
         let executors: Vec<(&str, Executor)> =
             names.map(|name| (name, runtime.executor(name))).collect();
+        let profiles: Arc<[Profile]> = options.profiles.into();
         let shell = Arc::new(Shell {
             runtime: runtime.clone(),
             executors,
             metrics: runtime.metrics().register(Metrics::register),
-            cycle: Mutex::new(Cycle::new(options.profiles, options.backoff)),
+            cycle: Mutex::new(Cycle::new(profiles.clone(), options.backoff)),
+            profiles,
             changed: Notify::new(),
             moved: Notify::new(),
+        });
+        let asked = Arc::downgrade(&shell);
+        runtime.admin().page("explain", move |namespace, name| {
+            asked.upgrade()?.explain(namespace, name)
         });
         shell.hear::<PersistentVolumeClaim>(Cycle::claim);
         shell.hear::<PersistentVolume>(Cycle::volume);
@@ -408,6 +418,27 @@ impl Shell {
             self.cycle().untold(&info.uid, soon);
             self.changed.notify_one();
         }
+    }
+
+    /// Why a pod has no node; None if there is no such pod. The loop is held up while its model is copied, and no longer.
+    fn explain(&self, namespace: &str, name: &str) -> Option<Shown> {
+        let pod = self
+            .runtime
+            .caches()
+            .of::<Pod>()
+            .find(&Key::new(namespace, name))?;
+        let ours: Vec<&str> = self.profiles.iter().map(|profile| &*profile.name).collect();
+        let answer = explain::standing(&pod, &ours).or_else(|| {
+            let mine = |profile: &&Profile| profile.name == scheduler_of(&pod);
+            let profile = self.profiles.iter().find(mine)?;
+            let all = self.cycle().cluster().clone();
+            let info = Arc::new(PodInfo::of(pod.clone()));
+            Some(explain::explain(&profile.table, &info, all))
+        })?;
+        Some(Shown {
+            text: answer.text(&format!("{namespace}/{name}")),
+            json: serde_json::to_value(&answer).unwrap_or_default(),
+        })
     }
 
     fn node(&self, change: &Change<Node>) {

@@ -504,3 +504,30 @@ async fn a_restart_respects_the_room_that_was_made() {
     let world = World::new(&sim).await;
     assert_eq!(world.after(2).await, ["more on n1", "small nowhere"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_scheduler_says_why_a_pod_waits_and_what_would_let_it_run() {
+    let sim = Sim::new();
+    sim.create((*node("n1", json!({}))).clone());
+    let world = World::new(&sim).await;
+    sim.create(wants("first", "3"));
+    assert_eq!(world.after(1).await, ["first on n1"]);
+    sim.create(wants("second", "2"));
+    world.after(1).await;
+    let said = |name: &str| world.runtime.admin().shown("explain", "ns", name);
+    let text = said("second").unwrap().text;
+    assert!(
+        text.contains("1 cpu too few: asks for 2, 1 of 4 are free"),
+        "{text}"
+    );
+    assert!(
+        text.contains("lower the cpu request of container c by 1 to 1 → n1"),
+        "{text}"
+    );
+    assert_eq!(said("second").unwrap().json["state"], "pending");
+    assert_eq!(
+        said("first").unwrap().text,
+        "Pod ns/first is scheduled: it is on n1.\n"
+    );
+    assert!(said("third").is_none());
+}

@@ -25,7 +25,13 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
         let built = build.status().context("cargo")?.success();
         ensure!(built, "corten could not be built");
     }
-    let file = me.with_file_name("corten");
+    // Tests are a folder further down than programs.
+    let beside = me.parent().context("where this program is")?;
+    let dir = match beside.file_name() {
+        Some(name) if name == "deps" => beside.parent().unwrap_or(beside),
+        _ => beside,
+    };
+    let file = dir.join("corten");
     ensure!(
         file.is_file(),
         "there is no {}; build it with: cargo build -p corten {}",

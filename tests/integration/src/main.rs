@@ -35,3 +35,4 @@ mod serviceaccount;
 mod statefulset;
 mod tokens;
 mod volumes;
+mod why;

@@ -9,7 +9,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 /// A node of the test's own: other pods are kept off it by a taint with the namespace's name.
-async fn node(ns: &Namespace, cpu: &str) -> Result<String> {
+pub(crate) async fn node(ns: &Namespace, cpu: &str) -> Result<String> {
     let name = ns.name().to_owned();
     let object: Node = serde_json::from_value(json!({
         "metadata": {
@@ -43,7 +43,7 @@ async fn node(ns: &Namespace, cpu: &str) -> Result<String> {
 }
 
 /// A pod for the test's own node.
-fn there(name: &str, node: &str, cpu: &str) -> Value {
+pub(crate) fn there(name: &str, node: &str, cpu: &str) -> Value {
     let mut pod = pod(name, "own");
     pod["spec"]["nodeSelector"] = json!({ "test": node });
     pod["spec"]["tolerations"] = json!([{ "key": "test", "value": node }]);
@@ -51,7 +51,7 @@ fn there(name: &str, node: &str, cpu: &str) -> Value {
     pod
 }
 
-fn runs_on(node: &str) -> impl Fn(&Pod) -> bool {
+pub(crate) fn runs_on(node: &str) -> impl Fn(&Pod) -> bool {
     move |pod| {
         let on = pod.spec.as_ref().and_then(|s| s.node_name.as_deref());
         let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
@@ -59,7 +59,7 @@ fn runs_on(node: &str) -> impl Fn(&Pod) -> bool {
     }
 }
 
-async fn remove(ns: &Namespace, node: &str) -> Result<()> {
+pub(crate) async fn remove(ns: &Namespace, node: &str) -> Result<()> {
     let nodes: Api<Node> = Api::all(ns.client());
     nodes.delete(node, &DeleteParams::default()).await?;
     Ok(())

@@ -8,6 +8,7 @@
 //! | `/configz` | the options in effect, JSON |
 //! | `/debug/plans` | the objects with plans, the latest first, JSON |
 //! | `/debug/plans/<namespace>/<name>`, `/debug/plans/<name>` | the last plans of an object, JSON |
+//! | `/debug/<page>/<namespace>/<name>` | what a part of the process has to say of an object: text, or `?output=json` |
 //!
 //! Paths and texts are upstream's (`apiserver/pkg/server/healthz/healthz.go`), but reasons are not withheld:
 //! it listens on the loopback address unless told otherwise.
@@ -30,6 +31,16 @@ use tokio_util::sync::CancellationToken;
 
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 type Config = Arc<dyn Fn() -> Value + Send + Sync>;
+type Page = Arc<dyn Fn(&str, &str) -> Option<Shown> + Send + Sync>;
+
+/// What a page has to say of an object.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// For people.
+    pub text: String,
+    /// The same for programs.
+    pub json: Value,
+}
 
 /// What the admin server shows. Cheap to clone; checks may be added while it serves.
 #[derive(Clone)]
@@ -41,6 +52,7 @@ struct Inner {
     live: RwLock<Vec<(String, Check)>>,
     ready: RwLock<Vec<(String, Check)>>,
     configs: RwLock<Vec<(String, Config)>>,
+    pages: RwLock<Vec<(String, Page)>>,
 }
 
 /// The address could not be had.
@@ -63,6 +75,7 @@ impl Admin {
             live: RwLock::default(),
             ready: RwLock::default(),
             configs: RwLock::default(),
+            pages: RwLock::default(),
         }))
     }
 
@@ -88,6 +101,27 @@ impl Admin {
         write(&self.0.configs).push((name.to_owned(), Arc::new(value)));
     }
 
+    /// The page `/debug/<name>/<namespace>/<name of an object>`. It is asked on a thread of its own and may take its time;
+    /// None if it knows of no such object.
+    pub fn page(
+        &self,
+        name: &str,
+        ask: impl Fn(&str, &str) -> Option<Shown> + Send + Sync + 'static,
+    ) {
+        write(&self.0.pages).push((name.to_owned(), Arc::new(ask)));
+    }
+
+    /// What that page says of an object.
+    pub fn shown(&self, page: &str, namespace: &str, name: &str) -> Option<Shown> {
+        let pages = read(&self.0.pages).clone();
+        let (_, ask) = pages.into_iter().find(|(known, _)| known == page)?;
+        ask(namespace, name)
+    }
+
+    fn has_page(&self, name: &str) -> bool {
+        read(&self.0.pages).iter().any(|(known, _)| known == name)
+    }
+
     /// The routes, to be nested or tested.
     pub fn router(&self) -> Router {
         Router::new()
@@ -102,6 +136,7 @@ impl Admin {
             .route("/debug/plans", get(all_plans))
             .route("/debug/plans/{name}", get(cluster_plans))
             .route("/debug/plans/{namespace}/{name}", get(plans))
+            .route("/debug/{page}/{namespace}/{name}", get(page))
             .fallback(paths)
             .with_state(self.clone())
     }
@@ -229,11 +264,52 @@ async fn plans(
     plans_of(&admin, &namespace, &name)
 }
 
-async fn paths() -> Response {
-    let known = "/configz\n/debug/plans\n/debug/plans/<namespace>/<name>\n/healthz\n/livez\n/metrics\n/readyz\n";
+async fn page(
+    State(admin): State<Admin>,
+    Path((page, namespace, name)): Path<(String, String, String)>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Response {
+    if !admin.has_page(&page) {
+        return paths(State(admin)).await;
+    }
+    let object = format!("{namespace}/{name}");
+    let shown = tokio::task::spawn_blocking(move || admin.shown(&page, &namespace, &name));
+    match shown.await {
+        Ok(Some(shown)) if query.iter().any(|(key, value)| (&**key, &**value) == JSON) => {
+            Json(shown.json).into_response()
+        }
+        Ok(Some(shown)) => shown.text.into_response(),
+        Ok(None) => (
+            StatusCode::NOT_FOUND,
+            format!("{object} is not known here\n"),
+        )
+            .into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+const JSON: (&str, &str) = ("output", "json");
+
+async fn paths(State(admin): State<Admin>) -> Response {
+    let mut known = vec![
+        "/configz".to_owned(),
+        "/debug/plans".to_owned(),
+        "/debug/plans/<namespace>/<name>".to_owned(),
+        "/healthz".to_owned(),
+        "/livez".to_owned(),
+        "/metrics".to_owned(),
+        "/readyz".to_owned(),
+    ];
+    let pages = read(&admin.0.pages);
+    known.extend(
+        pages
+            .iter()
+            .map(|(page, _)| format!("/debug/{page}/<namespace>/<name>")),
+    );
+    known.sort();
     (
         StatusCode::NOT_FOUND,
-        format!("no such path; there are\n{known}"),
+        format!("no such path; there are\n{}\n", known.join("\n")),
     )
         .into_response()
 }

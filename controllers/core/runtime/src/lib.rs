@@ -57,6 +57,7 @@ pub use reads::{ReadError, Reads};
 pub use scale::{ScaleError, Scales};
 pub use watched::Watched;
 
+use crate::admin::Admin;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use jiff::Timestamp;
@@ -87,16 +88,22 @@ pub struct Options {
 pub struct Runtime {
     process: Arc<Process>,
     caches: Caches,
+    admin: Admin,
 }
 
 impl Runtime {
     /// A process that speaks through `client`. Must be called within a tokio runtime.
     pub fn new(client: Client, options: Options) -> Self {
+        let admin = Admin::new(options.metrics.clone(), options.plans.clone());
         let (recorder, events) = record::Recorder::new();
         let process = Arc::new(Process::new(client, options, recorder));
         process.spawn("events".to_owned(), record::send(process.clone(), events));
         let caches = Caches::new(process.clone());
-        Self { process, caches }
+        Self {
+            process,
+            caches,
+            admin,
+        }
     }
 
     /// What the API server holds, as far as it has been seen.
@@ -127,6 +134,11 @@ impl Runtime {
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         self.process.metrics()
+    }
+
+    /// What the admin server shows, to which parts of the process add what they have to show.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
     }
 
     /// The last plans of each object.

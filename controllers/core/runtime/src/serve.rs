@@ -1,6 +1,5 @@
 //! A process from its flags to its end: the whole of `main` but for what runs in it.
 
-use crate::admin::Admin;
 use crate::args::{self, ClientArgs, LeaderElectionArgs, LoggingArgs, ServingArgs};
 use crate::lease::{Elector, Lost};
 use crate::{Options, Runtime};
@@ -131,9 +130,9 @@ where
     let client = args::connect(&config, &options.metrics).map_err(say)?;
     args::check_server(&client).await.map_err(say)?;
 
-    let admin = Admin::new(options.metrics.clone(), options.plans.clone());
     let clock = options.clock.clone();
     let runtime = Runtime::new(client.clone(), options);
+    let admin = runtime.admin();
     if let Some(address) = args.serving.address(component.port) {
         let caches = runtime.caches().clone();
         admin.ready("informer-sync", move || match caches.unsynced() {

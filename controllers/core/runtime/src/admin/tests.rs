@@ -146,3 +146,33 @@ async fn it_serves_until_stopped_and_a_busy_port_names_the_flag() {
     stop.cancel();
     task.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_part_of_the_process_shows_what_it_knows_of_an_object() {
+    let admin = admin();
+    admin.page("explain", |namespace, name| {
+        (name == "web").then(|| Shown {
+            text: format!("{namespace} waits\n"),
+            json: json!({ "state": "waits" }),
+        })
+    });
+    let unknown = "no such path; there are\n/configz\n/debug/explain/<namespace>/<name>\n/debug/plans\n\
+                   /debug/plans/<namespace>/<name>\n/healthz\n/livez\n/metrics\n/readyz\n";
+    let cases = [
+        ("/debug/explain/ns/web", 200, "ns waits\n"),
+        (
+            "/debug/explain/ns/web?output=json",
+            200,
+            r#"{"state":"waits"}"#,
+        ),
+        (
+            "/debug/explain/ns/other",
+            404,
+            "ns/other is not known here\n",
+        ),
+        ("/debug/other/ns/web", 404, unknown),
+    ];
+    for (path, code, text) in cases {
+        assert_eq!(ask(&admin, path).await, (code, text.to_owned()), "{path}");
+    }
+}
