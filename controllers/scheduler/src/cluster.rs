@@ -74,6 +74,12 @@ impl Cluster {
         self.pods.contains_key(uid)
     }
 
+    /// How many pods are counted on nodes, and how many of those no watch has shown there yet.
+    pub fn sizes(&self) -> (usize, usize) {
+        let assumed = self.pods.values().filter(|counted| counted.assumed);
+        (self.pods.len(), assumed.count())
+    }
+
     /// The slot of the node that this pod is counted on.
     pub fn slot_of_pod(&self, uid: &str) -> Option<u32> {
         self.pods.get(uid).map(|counted| counted.slot)

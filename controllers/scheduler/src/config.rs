@@ -9,8 +9,9 @@ mod args;
 mod plugins;
 
 use crate::plugins::Table;
+use crate::queue::Backoff;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// What the file says.
@@ -22,6 +23,8 @@ pub struct Config {
     pub initial_backoff: Duration,
     /// The longest that it waits.
     pub max_backoff: Duration,
+    /// The parts that are not looked at, as they are.
+    pub extras: Map<String, Value>,
 }
 
 /// The pods of one schedulerName, and what is done about them.
@@ -31,6 +34,8 @@ pub struct Profile {
     pub name: String,
     /// Its plugins.
     pub table: Table,
+    /// Their arguments, as the file has them.
+    pub plugin_config: Vec<Value>,
 }
 
 const VERSION: &str = "kubescheduler.config.k8s.io/v1";
@@ -81,6 +86,7 @@ impl Config {
     pub fn read(text: &str) -> Result<Self, String> {
         let value: Value =
             serde_saphyr::from_str(text).map_err(|error| format!("not YAML or JSON: {error}"))?;
+        let extras = extras(&value);
         let file: File = part(value, "")?;
         if (&*file.api_version, &*file.kind) != (VERSION, KIND) {
             let (version, kind) = (&file.api_version, &file.kind);
@@ -124,6 +130,69 @@ impl Config {
             profiles,
             initial_backoff,
             max_backoff,
+            extras,
+        })
+    }
+}
+
+/// The fields of the file that nothing here depends on.
+fn extras(file: &Value) -> Map<String, Value> {
+    const FIELDS: [&str; 7] = [
+        "parallelism",
+        "leaderElection",
+        "clientConnection",
+        "delayCacheUntilActive",
+        "enableProfiling",
+        "enableContentionProfiling",
+        "percentageOfNodesToScore",
+    ];
+    let given = FIELDS.iter().filter_map(|field| {
+        let value = file.get(field)?;
+        Some(((*field).to_owned(), value.clone()))
+    });
+    given.collect()
+}
+
+/// The configuration in effect, as a file would have it that says all of it (`/configz`).
+pub fn shown(profiles: &[Profile], times: Backoff, extras: &Map<String, Value>) -> Value {
+    let mut shown = json!({
+        "apiVersion": VERSION,
+        "kind": KIND,
+        "parallelism": 16,
+        "enableProfiling": true,
+        "enableContentionProfiling": true,
+        "podInitialBackoffSeconds": times.initial.as_secs(),
+        "podMaxBackoffSeconds": times.max.as_secs(),
+        "profiles": profiles.iter().map(Profile::shown).collect::<Vec<_>>(),
+    });
+    if let Some(shown) = shown.as_object_mut() {
+        shown.extend(extras.clone());
+    }
+    shown
+}
+
+impl Profile {
+    fn shown(&self) -> Value {
+        let table = &self.table;
+        let named = |name: &str| json!({ "name": name });
+        let point = |enabled: Vec<Value>| json!({ "enabled": enabled });
+        let everywhere = ["SchedulingGates", "PrioritySort", "DefaultBinder"];
+        let filters = table.filters.iter().map(|filter| named(filter.name()));
+        let makes_room = table.preempts.then(|| named("DefaultPreemption"));
+        let scores = table
+            .scores
+            .iter()
+            .map(|(score, weight)| json!({ "name": score.name(), "weight": weight }));
+        json!({
+            "schedulerName": self.name,
+            "percentageOfNodesToScore": table.percentage.unwrap_or(0),
+            "plugins": {
+                "multiPoint": { "disabled": [named("*")], "enabled": everywhere.map(named) },
+                "filter": point(filters.collect()),
+                "postFilter": point(makes_room.into_iter().collect()),
+                "score": point(scores.collect()),
+            },
+            "pluginConfig": self.plugin_config,
         })
     }
 }
@@ -136,12 +205,17 @@ fn profile(given: Value, at: &str, global: Option<u32>) -> Result<Profile, Strin
     if name.is_empty() {
         return Err(format!("{at}.schedulerName: is empty"));
     }
+    let plugin_config = given.plugin_config.clone();
     let args = args::Args::read(given.plugin_config, &format!("{at}.pluginConfig"))?;
     let points = plugins::Points::read(given.plugins, &format!("{at}.plugins"))?;
     let mut table = points.table(&args, &format!("{at}.plugins"))?;
     let own = percentage(given.percentage_of_nodes_to_score, &format!("{at}."))?;
     table.percentage = own.or(global);
-    Ok(Profile { name, table })
+    Ok(Profile {
+        name,
+        table,
+        plugin_config,
+    })
 }
 
 /// None and 0 leave it to the scheduler.

@@ -8,6 +8,7 @@ use crate::config::Profile;
 use crate::decide::{Decision, Wait, goes_on_waiting};
 use crate::diagnosis::Diagnosis;
 use crate::engine::Engine;
+use crate::metrics::Sizes;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
@@ -23,6 +24,7 @@ use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::volume::volume_phase;
 use objects::{meta, pod};
 use runtime::{Change, Watched};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The state of a scheduler.
@@ -33,6 +35,17 @@ pub struct Cycle {
     queue: Queue,
     /// What was last written into the status of a waiting pod, as the watch may be behind.
     told: AHashMap<Arc<str>, Told>,
+    /// When a waiting pod was first tried, and how often since.
+    tries: AHashMap<Arc<str>, Tries>,
+}
+
+/// How a pod fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// When it was tried for the first time.
+    pub first: Timestamp,
+    /// How often it was tried.
+    pub count: u32,
 }
 
 /// What the status of a waiting pod says.
@@ -81,6 +94,7 @@ impl Cycle {
             engine: Engine::default(),
             queue: Queue::new(times),
             told: AHashMap::new(),
+            tries: AHashMap::new(),
         }
     }
 
@@ -290,6 +304,11 @@ impl Cycle {
                 self.dequeue(&info.uid);
                 continue;
             };
+            let none = Tries {
+                first: now,
+                count: 0,
+            };
+            self.tries.entry(info.uid.clone()).or_insert(none).count += 1;
             let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
             return match self.engine.decide(profile, table, &info, all, seed) {
                 Decision::Bind { node, .. } => {
@@ -441,6 +460,33 @@ impl Cycle {
         }
     }
 
+    /// How a waiting pod, or one that is being bound, has fared.
+    pub fn tries(&self, uid: &str) -> Option<Tries> {
+        self.tries.get(uid).copied()
+    }
+
+    /// How much there is of what.
+    pub fn sizes(&self) -> Sizes {
+        let (pods, assumed) = self.cluster.sizes();
+        let mut unschedulable = BTreeMap::new();
+        for (info, wait) in self.queue.waiting() {
+            let Some(table) = table_of(&self.profiles, info) else {
+                continue;
+            };
+            let filters = table.filters.iter().enumerate();
+            for (_, filter) in filters.filter(|(index, _)| wait.rejected_by.contains(*index)) {
+                let of = (filter.name(), scheduler_of(&info.pod).to_owned());
+                *unschedulable.entry(of).or_default() += 1;
+            }
+        }
+        Sizes {
+            nodes: self.cluster.snapshot().len(),
+            pods,
+            assumed,
+            unschedulable,
+        }
+    }
+
     /// How many pods wait where.
     pub fn counts(&self) -> Counts {
         self.queue.counts()
@@ -497,6 +543,7 @@ impl Cycle {
         }
         self.queue.remove(uid);
         self.told.remove(uid);
+        self.tries.remove(uid);
     }
 
     fn is_ours(&self, pod: &Pod) -> bool {

@@ -46,7 +46,7 @@ pub mod engine;
 pub mod explain;
 #[cfg(test)]
 mod kit;
-mod metrics;
+pub mod metrics;
 pub mod owners;
 pub mod plugin;
 pub mod plugins;
@@ -61,8 +61,8 @@ pub mod volumes;
 
 use crate::bind::Fate;
 use crate::config::{Config, Profile};
-use crate::cycle::{Cycle, Next, scheduler_of};
-use crate::metrics::Metrics;
+use crate::cycle::{Cycle, Next, Tries, scheduler_of};
+use crate::metrics::{Metrics, Seen};
 use crate::plugins::Table;
 use crate::preempt::Room;
 use crate::queue::Backoff;
@@ -97,6 +97,8 @@ pub struct Options {
     pub profiles: Vec<Profile>,
     /// How long pods wait after failed attempts.
     pub backoff: Backoff,
+    /// What else the file says, for `/configz`.
+    pub extras: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Default for Options {
@@ -112,8 +114,10 @@ impl Options {
             profiles: vec![Profile {
                 name: name.to_owned(),
                 table: Table::default(),
+                plugin_config: Vec::new(),
             }],
             backoff: Backoff::default(),
+            extras: serde_json::Map::new(),
         }
     }
 
@@ -133,6 +137,7 @@ impl Options {
                 initial: times(config.initial_backoff),
                 max: times(config.max_backoff),
             },
+            extras: config.extras,
         })
     }
 }
@@ -142,9 +147,16 @@ pub struct Scheduler(Arc<Shell>);
 
 /// What the loop has decided and does not wait for.
 enum Errand {
-    Bind(Arc<PodInfo>, Arc<str>),
+    Bind(Arc<PodInfo>, Arc<str>, Began),
     Tell(Arc<PodInfo>, Arc<str>, Option<Arc<str>>),
     Preempt(Arc<PodInfo>, Room),
+}
+
+/// The beginning of an attempt that may succeed.
+#[derive(Clone, Copy, Debug)]
+struct Began {
+    at: Timestamp,
+    tries: Tries,
 }
 
 /// What the loop, the watches and the bindings under way share.
@@ -179,6 +191,15 @@ impl Scheduler {
             changed: Notify::new(),
             moved: Notify::new(),
         });
+        let counted = Arc::downgrade(&shell);
+        let seen = Seen(move || Some(counted.upgrade()?.cycle().sizes()));
+        runtime
+            .metrics()
+            .register(|registry| registry.register_collector(Box::new(seen)));
+        let shown = config::shown(&shell.profiles, options.backoff, &options.extras);
+        runtime
+            .admin()
+            .config("componentconfig", move || shown.clone());
         let asked = Arc::downgrade(&shell);
         runtime.admin().page("explain", move |namespace, name| {
             asked.upgrade()?.explain(namespace, name)
@@ -270,24 +291,37 @@ impl Shell {
     async fn decide(self: &Arc<Self>, errands: &mpsc::UnboundedSender<Errand>) {
         loop {
             let began = self.runtime.now();
-            let (next, counts) = {
+            let (next, counts, tries) = {
                 let mut cycle = self.cycle();
                 let next = cycle.next(began, self.runtime.seed());
-                (next, cycle.counts())
+                let tries = match &next {
+                    Next::Bind { info, .. } => cycle.tries(&info.uid),
+                    _ => None,
+                };
+                (next, cycle.counts(), tries)
             };
-            let took = self.runtime.now().duration_since(began).unsigned_abs();
+            let took = self.since(began);
             self.metrics.pending(counts);
+            if !matches!(next, Next::Idle(_)) {
+                self.metrics.decided(took);
+            }
             match next {
                 Next::Bind { info, node, work } => {
-                    self.metrics
-                        .attempt(self.profile(&info).0, "scheduled", took);
+                    let first = Tries {
+                        first: began,
+                        count: 1,
+                    };
+                    let began = Began {
+                        at: began,
+                        tries: tries.unwrap_or(first),
+                    };
                     if work.is_empty() {
-                        send(errands, Errand::Bind(info, node));
+                        send(errands, Errand::Bind(info, node, began));
                     } else {
                         // It may wait for minutes until its volumes are there.
                         let shell = self.clone();
                         self.runtime.spawn("bind", async move {
-                            shell.bind(&info, &node, &work).await;
+                            shell.bind(&info, &node, &work, began).await;
                         });
                     }
                 }
@@ -305,8 +339,11 @@ impl Shell {
                     if changed {
                         send(errands, Errand::Tell(info.clone(), message, nominated));
                     }
+                    if self.preempts(&info) {
+                        let victims = room.as_ref().map(|room| room.victims.len());
+                        self.metrics.preempted(victims);
+                    }
                     if let Some(room) = room {
-                        self.metrics.preempted(room.victims.len());
                         send(errands, Errand::Preempt(info, room));
                     }
                 }
@@ -326,7 +363,9 @@ impl Shell {
 
     async fn run(&self, errand: Errand) {
         match errand {
-            Errand::Bind(info, node) => self.bind(&info, &node, &Work::default()).await,
+            Errand::Bind(info, node, began) => {
+                self.bind(&info, &node, &Work::default(), began).await;
+            }
             Errand::Tell(info, message, nominated) => {
                 self.tell(&info, &message, nominated.as_deref()).await;
             }
@@ -334,16 +373,38 @@ impl Shell {
         }
     }
 
-    async fn bind(&self, info: &PodInfo, node: &str, work: &Work) {
-        let fate = match self.bind_volumes(info, node, work).await {
-            Ok(()) => bind::bind(&self.runtime, self.executor(info), info, node).await,
+    async fn bind(&self, info: &PodInfo, node: &str, work: &Work, began: Began) {
+        let (profile, executor) = self.profile(info);
+        let watch = self.runtime.now();
+        let volumes = self.bind_volumes(info, node, work).await;
+        if !work.is_empty() {
+            self.metrics
+                .point("PreBind", profile, volumes.is_ok(), self.since(watch));
+        }
+        let fate = match volumes {
+            Ok(()) => {
+                let watch = self.runtime.now();
+                let fate = bind::bind(&self.runtime, executor, info, node).await;
+                self.metrics
+                    .point("Bind", profile, fate == Fate::Bound, self.since(watch));
+                fate
+            }
             Err(why) => {
                 let message = format!("running PreBind plugin \"VolumeBinding\": {why}");
-                self.executor(info)
-                    .note(&bind::failed_scheduling(info, &message));
+                executor.note(&bind::failed_scheduling(info, &message));
                 Fate::Unbound
             }
         };
+        let result = if fate == Fate::Bound {
+            "scheduled"
+        } else {
+            "error"
+        };
+        self.metrics.attempt(profile, result, self.since(began.at));
+        if fate == Fate::Bound {
+            self.metrics
+                .bound(self.since(began.tries.first), began.tries.count);
+        }
         {
             let now = self.runtime.now();
             let mut cycle = self.cycle();
@@ -467,6 +528,17 @@ impl Shell {
             self.moved.notify_waiters();
         }
         self.changed.notify_one();
+    }
+
+    fn since(&self, then: Timestamp) -> Duration {
+        self.runtime.now().duration_since(then).unsigned_abs()
+    }
+
+    /// Whether room is looked for, for a pod that no node will do for.
+    fn preempts(&self, info: &PodInfo) -> bool {
+        let name = scheduler_of(&info.pod);
+        let mut all = self.profiles.iter();
+        all.any(|profile| profile.name == name && profile.table.preempts)
     }
 
     /// The name of the pod's profile, and the hands that write in its name.

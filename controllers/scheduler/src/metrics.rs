@@ -1,12 +1,19 @@
-//! What is counted, by upstream's names (`pkg/scheduler/metrics/metrics.go`).
+//! What is counted, by upstream's names, labels and buckets (`pkg/scheduler/metrics/metrics.go`).
+//!
+//! Not there are metrics of what is not: goroutines, permits, batches, queueing hints, devices. Single plugins are not
+//! timed, since a decision takes less than looking at the clock twenty times.
 
 use crate::queue::Counts;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// How an attempt ended.
@@ -22,10 +29,43 @@ struct Part {
     queue: &'static str,
 }
 
+/// How often it was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Tries {
+    attempts: String,
+}
+
+/// What was done on the way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Point {
+    extension_point: &'static str,
+    status: &'static str,
+    profile: &'static str,
+}
+
+/// What is in the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    r#type: &'static str,
+}
+
+/// Who rejects pods.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Rejecting {
+    plugin: &'static str,
+    profile: String,
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
 /// The metrics of a scheduler.
 pub(crate) struct Metrics {
     attempts: Family<Attempt, Counter>,
-    took: Family<Attempt, Histogram, fn() -> Histogram>,
+    took: Histograms<Attempt>,
+    algorithm: Histogram,
+    sli: Histograms<Tries>,
+    tries: Histogram,
+    points: Histograms<Point>,
     pending: Family<Part, Gauge>,
     preemptions: Counter,
     victims: Histogram,
@@ -34,42 +74,82 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Registers the families.
     pub(crate) fn register(registry: &mut Registry) -> Self {
+        let attempt = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let metrics = Self {
             attempts: Family::default(),
-            took: Family::new_with_constructor(|| {
-                Histogram::new(exponential_buckets(0.000_01, 2.0, 20))
+            took: Family::new_with_constructor(attempt),
+            algorithm: attempt(),
+            sli: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.01, 2.0, 20))
+            }),
+            tries: Histogram::new(exponential_buckets(1.0, 2.0, 5)),
+            points: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.0001, 2.0, 12))
             }),
             pending: Family::default(),
             preemptions: Counter::default(),
             victims: Histogram::new(exponential_buckets(1.0, 2.0, 7)),
         };
-        let attempts = "Number of attempts to schedule pods, by the result";
-        registry.register(
-            "scheduler_schedule_attempts",
-            attempts,
-            metrics.attempts.clone(),
+        put(
+            registry,
+            "schedule_attempts",
+            "[STABLE] Attempts to schedule pods, by the result",
+            &metrics.attempts,
         );
-        let took = "Scheduling attempt latency in seconds";
-        registry.register(
-            "scheduler_scheduling_attempt_duration_seconds",
-            took,
-            metrics.took.clone(),
+        put(
+            registry,
+            "scheduling_attempt_duration_seconds",
+            "[STABLE] Seconds that an attempt took, the binding included",
+            &metrics.took,
         );
-        let pending = "Number of pending pods, by the queue type";
-        registry.register("scheduler_pending_pods", pending, metrics.pending.clone());
-        let preemptions = "Total preemption attempts in the cluster till now";
-        registry.register(
-            "scheduler_preemption_attempts",
-            preemptions,
-            metrics.preemptions.clone(),
+        put(
+            registry,
+            "scheduling_algorithm_duration_seconds",
+            "[ALPHA] Seconds that a decision took",
+            &metrics.algorithm,
         );
-        let victims = "Number of selected preemption victims";
-        registry.register(
-            "scheduler_preemption_victims",
-            victims,
-            metrics.victims.clone(),
+        put(
+            registry,
+            "pod_scheduling_sli_duration_seconds",
+            "[BETA] Seconds from the first attempt to schedule a pod until it was bound",
+            &metrics.sli,
+        );
+        put(
+            registry,
+            "pod_scheduling_attempts",
+            "[STABLE] Attempts until a pod was bound",
+            &metrics.tries,
+        );
+        put(
+            registry,
+            "framework_extension_point_duration_seconds",
+            "[STABLE] Seconds that all plugins of an extension point took",
+            &metrics.points,
+        );
+        put(
+            registry,
+            "pending_pods",
+            "[STABLE] Pods that wait, by the queue",
+            &metrics.pending,
+        );
+        put(
+            registry,
+            "preemption_attempts",
+            "[STABLE] Attempts to make room for a pod",
+            &metrics.preemptions,
+        );
+        put(
+            registry,
+            "preemption_victims",
+            "[STABLE] Pods that had to leave for another",
+            &metrics.victims,
         );
         metrics
+    }
+
+    /// A decision was made.
+    pub(crate) fn decided(&self, took: Duration) {
+        self.algorithm.observe(took.as_secs_f64());
     }
 
     /// An attempt for a pod of this profile that ended with `scheduled`, `unschedulable` or `error` after this long.
@@ -81,10 +161,43 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// So many pods have to leave for another.
-    pub(crate) fn preempted(&self, victims: usize) {
+    /// A pod was bound so long after its first attempt, of so many.
+    pub(crate) fn bound(&self, since: Duration, tries: u32) {
+        const MANY: u32 = 15;
+        let attempts = match tries {
+            MANY.. => format!("{MANY}+"),
+            few => few.to_string(),
+        };
+        self.sli
+            .get_or_create(&Tries { attempts })
+            .observe(since.as_secs_f64());
+        self.tries.observe(f64::from(tries));
+    }
+
+    /// What was done at an extension point (`PreBind`, `Bind`) took so long, and went well or not.
+    pub(crate) fn point(
+        &self,
+        extension_point: &'static str,
+        profile: &'static str,
+        well: bool,
+        took: Duration,
+    ) {
+        let point = Point {
+            extension_point,
+            status: if well { "Success" } else { "Error" },
+            profile,
+        };
+        self.points
+            .get_or_create(&point)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Room was looked for; if it is made, for so many pods that have to leave.
+    pub(crate) fn preempted(&self, victims: Option<usize>) {
         self.preemptions.inc();
-        self.victims.observe(victims as f64);
+        if let Some(victims) = victims {
+            self.victims.observe(victims as f64);
+        }
     }
 
     /// How many pods wait where.
@@ -100,5 +213,63 @@ impl Metrics {
                 .get_or_create(&Part { queue })
                 .set(count as i64);
         }
+    }
+}
+
+fn put<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: &M) {
+    registry.register(format!("scheduler_{name}"), help, metric.clone());
+}
+
+/// What there is, counted when somebody asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Nodes.
+    pub nodes: usize,
+    /// Pods on nodes, assumed ones too.
+    pub pods: usize,
+    /// Assumed ones.
+    pub assumed: usize,
+    /// By plugin and profile, the pods that it rejected and that wait for a change.
+    pub unschedulable: BTreeMap<(&'static str, String), usize>,
+}
+
+/// Shows [`Sizes`].
+pub(crate) struct Seen<F>(pub(crate) F);
+
+impl<F> fmt::Debug for Seen<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seen")
+    }
+}
+
+impl<F: Fn() -> Option<Sizes> + Send + Sync + 'static> Collector for Seen<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(sizes) = (self.0)() else {
+            return Ok(());
+        };
+        let kinds = [
+            ("nodes", sizes.nodes),
+            ("pods", sizes.pods),
+            ("assumed_pods", sizes.assumed),
+        ];
+        let help = "[ALPHA] Nodes, pods and assumed pods in the cache";
+        let mut family =
+            encoder.encode_descriptor("scheduler_cache_size", help, None, MetricType::Gauge)?;
+        for (r#type, count) in kinds {
+            let gauge = ConstGauge::new(count as i64);
+            gauge.encode(family.encode_family(&Kind { r#type })?)?;
+        }
+        let help = "[BETA] Pods that wait for a change, by the plugins that rejected them";
+        let mut family = encoder.encode_descriptor(
+            "scheduler_unschedulable_pods",
+            help,
+            None,
+            MetricType::Gauge,
+        )?;
+        for ((plugin, profile), count) in sizes.unschedulable {
+            let gauge = ConstGauge::new(count as i64);
+            gauge.encode(family.encode_family(&Rejecting { plugin, profile })?)?;
+        }
+        Ok(())
     }
 }

@@ -390,6 +390,14 @@ impl Queue {
         self.pods.get(uid).map(|entry| &entry.info)
     }
 
+    /// The pods that wait for a change, and who rejected them.
+    pub fn waiting(&self) -> impl Iterator<Item = (&Arc<PodInfo>, Wait)> {
+        self.pods.values().filter_map(|entry| match entry.place {
+            Some(Place::Parked { wait, .. }) => Some((&entry.info, wait)),
+            _ => None,
+        })
+    }
+
     /// How many pods are where.
     pub fn counts(&self) -> Counts {
         Counts {

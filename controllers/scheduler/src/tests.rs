@@ -531,3 +531,63 @@ async fn the_scheduler_says_why_a_pod_waits_and_what_would_let_it_run() {
     );
     assert!(said("third").is_none());
 }
+
+/// The lines of the metrics that begin so.
+fn shown(world: &World, beginning: &str) -> Vec<String> {
+    let text = world.runtime.metrics().encode();
+    let lines = text.lines().filter(|line| line.starts_with(beginning));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_counted_has_upstreams_names_and_labels() {
+    let sim = Sim::new();
+    sim.create((*node("n1", json!({}))).clone());
+    let world = World::new(&sim).await;
+    sim.create(wants("first", "3"));
+    sim.create(wants("second", "2"));
+    world.after(1).await;
+    let cases = [
+        (
+            "scheduler_schedule_attempts_total{profile=\"default-scheduler\",result=\"scheduled\"}",
+            "1",
+        ),
+        (
+            "scheduler_scheduling_attempt_duration_seconds_count{profile=\"default-scheduler\",result=\"unschedulable\"}",
+            "1",
+        ),
+        (
+            "scheduler_scheduling_attempt_duration_seconds_bucket{le=\"0.001\",profile=\"default-scheduler\",result=\"unschedulable\"}",
+            "1",
+        ),
+        ("scheduler_scheduling_algorithm_duration_seconds_count", "2"),
+        (
+            "scheduler_pod_scheduling_sli_duration_seconds_count{attempts=\"1\"}",
+            "1",
+        ),
+        ("scheduler_pod_scheduling_attempts_sum", "1.0"),
+        (
+            "scheduler_framework_extension_point_duration_seconds_count{extension_point=\"Bind\",status=\"Success\",profile=\"default-scheduler\"}",
+            "1",
+        ),
+        ("scheduler_pending_pods{queue=\"unschedulable\"}", "1"),
+        ("scheduler_preemption_attempts_total", "1"),
+        ("scheduler_cache_size{type=\"nodes\"}", "1"),
+        ("scheduler_cache_size{type=\"pods\"}", "1"),
+        ("scheduler_cache_size{type=\"assumed_pods\"}", "0"),
+        (
+            "scheduler_unschedulable_pods{plugin=\"NodeResourcesFit\",profile=\"default-scheduler\"}",
+            "1",
+        ),
+    ];
+    for (name, value) in cases {
+        assert_eq!(shown(&world, name), [format!("{name} {value}")]);
+    }
+    // No more room is needed once the pod is gone.
+    sim.delete::<Pod>("ns", "second");
+    world.after(1).await;
+    assert_eq!(
+        shown(&world, "scheduler_unschedulable_pods{"),
+        Vec::<String>::new()
+    );
+}

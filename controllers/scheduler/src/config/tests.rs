@@ -210,3 +210,37 @@ fn what_is_wrong_is_said_with_its_field() {
             .starts_with("not YAML or JSON")
     );
 }
+
+#[test]
+fn what_is_shown_can_be_read_as_a_file_and_means_the_same() {
+    let text = "
+apiVersion: kubescheduler.config.k8s.io/v1
+kind: KubeSchedulerConfiguration
+podMaxBackoffSeconds: 20
+leaderElection: { leaderElect: false }
+profiles:
+- schedulerName: other
+  plugins: { score: { disabled: [{ name: ImageLocality }] }, multiPoint: { disabled: [{ name: DefaultPreemption }] } }
+  pluginConfig: [{ name: NodeResourcesFit, args: { ignoredResources: [example.com/x] } }]
+";
+    let show = |text: &str| {
+        let config = Config::read(text).unwrap();
+        let times = |of: Duration| jiff::SignedDuration::try_from(of).unwrap();
+        let backoff = Backoff {
+            initial: times(config.initial_backoff),
+            max: times(config.max_backoff),
+        };
+        shown(&config.profiles, backoff, &config.extras)
+    };
+    let first = show(text);
+    assert_eq!(first["podMaxBackoffSeconds"], 20);
+    assert_eq!(first["leaderElection"]["leaderElect"], false);
+    let plugins = &first["profiles"][0]["plugins"];
+    assert_eq!(
+        plugins["score"]["enabled"][0],
+        serde_json::json!({ "name": "TaintToleration", "weight": 3 })
+    );
+    let all = plugins.to_string();
+    assert!(!all.contains("ImageLocality") && !all.contains("DefaultPreemption"));
+    assert_eq!(show(&first.to_string()), first);
+}

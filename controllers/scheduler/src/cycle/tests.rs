@@ -9,6 +9,7 @@ fn cycle() -> Cycle {
         vec![Profile {
             name: "default-scheduler".to_owned(),
             table: Table::default(),
+            plugin_config: Vec::new(),
         }],
         Backoff::default(),
     )
@@ -347,6 +348,7 @@ fn each_profile_decides_about_its_own_pods() {
     let profile = |name: &str, table: Table| Profile {
         name: name.to_owned(),
         table,
+        plugin_config: Vec::new(),
     };
     let blind = Table {
         filters: Vec::new(),
