@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod random;
+
 use super::*;
 use crate::kit::{Random, at, merge, node, pod, requests};
 use serde_json::{Value, json};
