@@ -169,7 +169,7 @@ impl PodInfo {
     /// Computes what decisions ask of a pod.
     pub fn of(pod: Arc<Pod>) -> Self {
         let spec = pod.spec.as_ref().unwrap_or(&EMPTY);
-        let nonzero = resources::counted(&pod);
+        let nonzero = resources::counted(&pod).within(0..=MOST);
         let ports = pod::host_ports(&pod).into_iter();
         let ports = ports.map(|(ip, protocol, port)| HostPort {
             ip: ip.into(),
@@ -179,7 +179,7 @@ impl PodInfo {
         Self {
             uid: meta::uid(&pod.metadata).into(),
             priority: spec.priority.unwrap_or(0),
-            requests: resources::reserved(&pod),
+            requests: resources::reserved(&pod).within(0..=MOST),
             nonzero: CpuMemory {
                 milli_cpu: nonzero.milli_cpu,
                 memory: nonzero.memory,
@@ -228,6 +228,10 @@ impl PodInfo {
         pod::node_name(&self.pod)
     }
 }
+
+/// The most that a pod counts with of anything, whatever it asks for: no node has so much, and the sum over the pods of a
+/// node stays a number that can be subtracted from again.
+const MOST: i64 = 1 << 50;
 
 static EMPTY: LazyLock<PodSpec> = LazyLock::new(PodSpec::default);
 

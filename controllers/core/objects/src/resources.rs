@@ -4,7 +4,7 @@
 //! `pkg/scheduler/util/pod_resources.go`.
 
 use std::collections::BTreeMap;
-use std::ops::{AddAssign, SubAssign};
+use std::ops::{AddAssign, RangeInclusive, SubAssign};
 
 use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
@@ -45,6 +45,22 @@ impl SubAssign<&Resources> for Resources {
 }
 
 impl Resources {
+    /// Each amount, or the end of this range that it is beyond.
+    #[must_use]
+    pub fn within(self, range: RangeInclusive<i64>) -> Self {
+        let within = |amount: i64| amount.clamp(*range.start(), *range.end());
+        let extended = self.extended.into_iter();
+        Self {
+            milli_cpu: within(self.milli_cpu),
+            memory: within(self.memory),
+            ephemeral: within(self.ephemeral),
+            pods: within(self.pods),
+            extended: extended
+                .map(|(name, amount)| (name, within(amount)))
+                .collect(),
+        }
+    }
+
     fn combine(&mut self, other: &Self, by: impl Fn(i64, i64) -> i64) {
         self.milli_cpu = by(self.milli_cpu, other.milli_cpu);
         self.memory = by(self.memory, other.memory);
@@ -139,7 +155,8 @@ pub fn allocatable(node: &Node) -> Resources {
         .and_then(|status| status.allocatable.as_ref());
     let mut amounts = Amounts::new();
     add(&mut amounts, list);
-    resources(&amounts)
+    // Less than nothing is nothing.
+    resources(&amounts).within(0..=i64::MAX)
 }
 
 /// The pod-level amounts of what may be asked for there (helpers.go `IsSupportedPodLevelResource`).
