@@ -39,8 +39,11 @@ struct Known {
     used: u64,
 }
 
-/// How many nodes all classes together remember, at some twenty bytes each; two classes there may be in any case.
-const PLACES: usize = 4 << 20;
+/// How many nodes all classes together remember, at some twenty bytes each; two classes there may be in any case. A
+/// cluster of 5,000 nodes has room for 25 kinds of pods in turns, one of 100 nodes for 368.
+const PLACES: usize = 1 << 17;
+/// So many places the rest of a class is worth.
+const CLASS: usize = 256;
 /// How many signatures are known.
 const SIGNATURES: usize = 1 << 13;
 
@@ -118,7 +121,7 @@ impl Engine {
 
     /// Takes their memory from the classes that were used the longest ago, if all have too much.
     fn shrink(&mut self, slots: usize) {
-        let most = (PLACES / slots.max(1)).max(2);
+        let most = (PLACES / (slots + CLASS)).max(2);
         let mut used: Vec<u64> = self
             .known
             .values()

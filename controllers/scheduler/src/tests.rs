@@ -591,3 +591,35 @@ async fn what_is_counted_has_upstreams_names_and_labels() {
         Vec::<String>::new()
     );
 }
+
+/// Nothing but the nodes themselves can keep two schedulers from filling one with different pods at the same moment; that
+/// a pod is given one node and no more, the API server sees to.
+#[tokio::test(start_paused = true)]
+async fn two_schedulers_for_a_second_bind_no_pod_twice() {
+    for round in 0..20 {
+        let sim = Sim::new();
+        for index in 0..6 {
+            sim.create((*node(&format!("n{index}"), json!({}))).clone());
+        }
+        let world = World::new(&sim).await;
+        let second = World::new(&sim).await;
+        for index in 0..20 {
+            sim.create(wants(&format!("p{round}-{index}"), "1"));
+            if index % 5 == round % 5 {
+                tokio::time::sleep(Duration::from_millis(7)).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(second);
+        let places = world.after(60).await;
+        assert!(
+            !places.iter().any(|place| place.ends_with("nowhere")),
+            "{places:?}"
+        );
+        let writes = sim.history();
+        let bindings = writes.iter().filter(|write| write.subresource == "binding");
+        let pods: std::collections::BTreeSet<&str> =
+            bindings.clone().map(|write| &*write.uid).collect();
+        assert_eq!((bindings.count(), pods.len()), (20, 20));
+    }
+}

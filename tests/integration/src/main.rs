@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod autoscaler;
+mod bad_pods;
 mod certificates;
 mod cronjob;
 mod daemonset;

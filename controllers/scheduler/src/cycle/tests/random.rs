@@ -2,6 +2,7 @@
 //! nothing happens any more, none waits that could run.
 
 use super::*;
+use crate::decide::decide;
 use crate::kit::{Random, info};
 use std::collections::BTreeMap;
 
