@@ -3,7 +3,7 @@
 use crate::manifest::pod;
 use crate::scheduler::{node, remove, runs_on, there};
 use anyhow::{Result, ensure};
-use cluster::{Namespace, Outcome, with_namespace};
+use cluster::{Namespace, Outcome, upstream_fails, with_namespace};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Api;
 use kube::api::{Patch, PostParams};
@@ -27,8 +27,6 @@ async fn is_refused(ns: &Namespace, manifest: Value, why: &str) -> Result<()> {
 fn pods_that_make_no_sense_wait_and_say_why_while_others_run() -> Outcome {
     with_namespace("sched-bad", async |ns| {
         let node = node(&ns, "4").await?;
-        let huge = there("huge", &node, "9223372036854775807");
-        ns.create::<Pod>(huge).await?;
         let selector = json!({ "matchLabels": { "app": "none" } });
         let mut lost = there("lost", &node, "1");
         lost["spec"]["topologySpreadConstraints"] = json!([{ "maxSkew": 1, "topologyKey": "example.com/planet",
@@ -39,7 +37,6 @@ fn pods_that_make_no_sense_wait_and_say_why_while_others_run() -> Outcome {
             { "topologyKey": "example.com/planet", "labelSelector": selector }] } });
         ns.create::<Pod>(lonely).await?;
         for (name, why) in [
-            ("huge", "1 Insufficient cpu"),
             (
                 "lost",
                 "node(s) didn't match pod topology spread constraints (missing required label)",
@@ -69,6 +66,27 @@ fn pods_that_make_no_sense_wait_and_say_why_while_others_run() -> Outcome {
         );
         remove(&ns, &node).await
     })
+}
+
+/// Upstream's thousandths of such an amount are a small or negative number (`Quantity.MilliValue` of what is beyond its
+/// range): it gives the pod a node, which refuses it.
+#[test]
+fn a_pod_that_asks_for_more_cores_than_numbers_hold_gets_no_node() -> Outcome {
+    let outcome = with_namespace("sched-huge", async |ns| {
+        let node = node(&ns, "4").await?;
+        let huge = there("huge", &node, "9223372036854775807");
+        ns.create::<Pod>(huge).await?;
+        let told = ns
+            .event("huge", "FailedScheduling", "1 Insufficient cpu")
+            .await;
+        remove(&ns, &node).await?;
+        told.map(drop)
+    });
+    upstream_fails(
+        "a pod that asks for 2^63-1 cores is given a node",
+        "event FailedScheduling about huge",
+        outcome,
+    )
 }
 
 #[test]

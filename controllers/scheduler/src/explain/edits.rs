@@ -285,7 +285,7 @@ impl Edit {
                 is_there
             }),
             Self::RelaxSpread { index, .. } => spread(spec, *index)
-                .map(|constraint| constraint.when_unsatisfiable = "ScheduleAnyway".to_owned())
+                .map(|constraint| "ScheduleAnyway".clone_into(&mut constraint.when_unsatisfiable))
                 .is_some(),
             Self::RaiseMaxSkew { index, to, .. } => spread(spec, *index)
                 .map(|constraint| constraint.max_skew = *to)

@@ -292,9 +292,9 @@ fn a_claim_is_bound_unless_its_volume_is_elsewhere() {
         let storage = all.storage_mut();
         storage.put_class(class(json!({ "volumeBindingMode": "Immediate" })));
         storage.put_volume(volume("disk", "m", json!({})));
-        claims
-            .iter()
-            .for_each(|claim| storage.put_claim(claim.clone()));
+        for claim in claims {
+            storage.put_claim(claim.clone());
+        }
         match explain(&Table::default(), &info("new", uses(&["data"])), all) {
             Answer::Pending(found) => found
                 .changes
