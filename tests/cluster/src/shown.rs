@@ -20,7 +20,10 @@ pub(crate) enum Source {
 }
 
 /// A port of this machine that nobody listens on now.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     Ok(listener.local_addr()?.port())
 }

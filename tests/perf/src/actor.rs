@@ -12,7 +12,9 @@ use kube::Client;
 use kubelet::Profiles;
 use kubelet::metrics::serve::Server;
 use runtime::Runtime;
+use tokio::task::JoinHandle;
 
+use crate::alone::{self, Decisions};
 use crate::hand::Hand;
 use crate::workloads::{About, Controllers};
 
@@ -44,6 +46,9 @@ pub(crate) enum Actor {
     Corten,
     /// `corten controllers`, `corten scheduler`, `corten nodes`
     CortenApart,
+    /// Nobody who decides: each pod is bound to the next node in turn. What the API server can take, where only a
+    /// scheduler is measured
+    Ceiling,
 }
 
 /// Where the programs are.
@@ -56,12 +61,26 @@ pub(crate) struct Programs {
 /// An actor at work on a cluster of its own.
 pub(crate) struct Running {
     parts: Vec<(&'static str, Process)>,
+    /// Where the scheduler shows its metrics, if it runs alone.
+    scheduler: Option<String>,
+    /// Who binds without deciding.
+    binder: Option<JoinHandle<anyhow::Result<()>>>,
     /// The harness' own: serves what hollow pods use, whoever's nodes they are on.
     metrics: Option<Runtime>,
     plane: ControlPlane,
 }
 
 impl Actor {
+    /// Whether it can be asked for a workload that is about these.
+    pub(crate) fn takes(self, about: Controllers) -> bool {
+        match about {
+            Controllers::OnlyScheduler => {
+                matches!(self, Self::Upstream | Self::Corten | Self::Ceiling)
+            }
+            _ => self != Self::Ceiling,
+        }
+    }
+
     /// Whether Node objects come from the actor and not from the harness.
     pub(crate) fn brings_nodes(self) -> bool {
         matches!(self, Self::Corten | Self::CortenApart)
@@ -75,6 +94,7 @@ impl fmt::Display for Actor {
             Self::CortenKwok => "corten-kwok",
             Self::Corten => "corten",
             Self::CortenApart => "corten-apart",
+            Self::Ceiling => "ceiling",
         })
     }
 }
@@ -112,6 +132,24 @@ impl Running {
             spec.arguments.push("--plain".into());
             own_nodes(spec.flag("controllers", names.join(",")))
         };
+        if matches!(about.controllers, Controllers::OnlyScheduler) {
+            let started = match actor {
+                Actor::Upstream => Some(alone::theirs(&upstream, cluster::free_port()?)?),
+                Actor::Ceiling => None,
+                _ => Some(alone::ours(corten("scheduler"), cluster::free_port()?)?),
+            };
+            let (parts, scheduler) = started.map_or((Vec::new(), None), |(process, address)| {
+                (vec![("scheduler", process)], Some(address))
+            });
+            let binder = scheduler.is_none().then(|| hand_of(&plane)).transpose()?;
+            return Ok(Self {
+                parts,
+                scheduler,
+                binder: binder.map(|hand| tokio::spawn(alone::bind_all(hand))),
+                metrics,
+                plane,
+            });
+        }
         let controllers = apart("controllers").flag("controllers", names.join(","));
         let mut parts = Vec::new();
         match actor {
@@ -128,12 +166,15 @@ impl Running {
                 let spec = apart("nodes").flag("count", nodes.to_string());
                 parts.push(("nodes", Process::start(&own_nodes(spec))?));
             }
+            Actor::Ceiling => anyhow::bail!("`ceiling` is for a scheduler alone"),
         }
         if matches!(actor, Actor::Upstream | Actor::CortenKwok) {
             parts.push(("nodes", upstream.kwok()?));
         }
         Ok(Self {
             parts,
+            scheduler: None,
+            binder: None,
             metrics,
             plane,
         })
@@ -141,10 +182,15 @@ impl Running {
 
     /// The harness' own client.
     pub(crate) fn hand(&self) -> anyhow::Result<Hand> {
-        let mut config = self.plane.admin_config();
-        // A watch may be silent for longer than any timeout.
-        config.read_timeout = None;
-        Ok(Hand::new(Client::try_from(config)?))
+        hand_of(&self.plane)
+    }
+
+    /// What the decisions of a scheduler that runs alone have taken so far.
+    pub(crate) async fn decisions(&self) -> anyhow::Result<Option<Decisions>> {
+        match &self.scheduler {
+            Some(address) => Ok(Some(Decisions::read(address).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Names and process ids.
@@ -177,6 +223,9 @@ impl Running {
 
     /// Ends everything.
     pub(crate) async fn stop(mut self) {
+        if let Some(binder) = &self.binder {
+            binder.abort();
+        }
         for (_, part) in &mut self.parts {
             part.stop(Duration::from_secs(3)).await;
         }
@@ -187,6 +236,13 @@ impl Running {
     }
 }
 
+fn hand_of(plane: &ControlPlane) -> anyhow::Result<Hand> {
+    let mut config = plane.admin_config();
+    // A watch may be silent for longer than any timeout.
+    config.read_timeout = None;
+    Ok(Hand::new(Client::try_from(config)?))
+}
+
 /// Those that run, by upstream's names.
 fn names(about: Controllers) -> Vec<&'static str> {
     match about {
@@ -195,6 +251,7 @@ fn names(about: Controllers) -> Vec<&'static str> {
             let all = registry::upstreams().into_iter();
             all.filter(|name| !LEFT_OUT.contains(name)).collect()
         }
+        Controllers::OnlyScheduler => Vec::new(),
     }
 }
 

@@ -80,6 +80,19 @@ impl Hand {
         merged.map(drop).with_context(|| format!("PATCH {path}"))
     }
 
+    /// Changes many in the same way, some at once.
+    pub(crate) async fn merge_all(
+        &self,
+        paths: impl Iterator<Item = String>,
+        patch: &Value,
+    ) -> anyhow::Result<()> {
+        let merged = paths.map(|path| async move { self.merge(&path, patch).await });
+        stream::iter(merged)
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
+    }
+
     /// Deletes an object in the background.
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         let options = serde_json::json!({"propagationPolicy": "Background"});

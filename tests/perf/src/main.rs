@@ -6,6 +6,7 @@
 //! off) and [`report`] (what is printed).
 
 mod actor;
+mod alone;
 mod hand;
 mod manifests;
 mod measure;
@@ -30,7 +31,7 @@ use hand::Hand;
 use measure::{Requests, Usage};
 use preset::{Preset, Size};
 use report::{Readings, Run};
-use workloads::Workload;
+use workloads::{Controllers, Workload};
 
 const PREPARING: Duration = Duration::from_mins(15);
 const RUNNING: Duration = Duration::from_mins(15);
@@ -64,7 +65,7 @@ struct Args {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "upstream,corten-kwok,corten"
+        default_value = "upstream,corten-kwok,corten,ceiling"
     )]
     actors: Vec<Actor>,
     /// Seconds without load, in which writes are counted
@@ -131,19 +132,21 @@ async fn compare(
 ) -> anyhow::Result<()> {
     let workload = preset.workload(size);
     let (about, name) = (workload.about(), preset.name());
+    let actors = args.actors.iter().copied();
+    let actors: Vec<Actor> = actors.filter(|a| a.takes(about.controllers)).collect();
     println!(
         "{name}: {} nodes, {} {}s, {} runs of each of {} actors",
         size.nodes,
         about.count,
         about.thing,
         args.runs,
-        args.actors.len()
+        actors.len()
     );
     let mut done: Vec<Run> = Vec::new();
     for run in 0..args.runs {
-        for turn in 0..args.actors.len() {
+        for turn in 0..actors.len() {
             // Nobody is always first.
-            let actor = args.actors[(run + turn) % args.actors.len()];
+            let actor = actors[(run + turn) % actors.len()];
             println!("run {} of {}: {actor}", run + 1, args.runs);
             let dir = format!("{}-{name}-{run}-{actor}", std::process::id());
             let dir = args.dir.join(dir);
@@ -208,7 +211,12 @@ impl Turn<'_> {
     ) -> anyhow::Result<Run> {
         let hand = running.hand()?;
         let prepared = async {
-            prepare::prepare(&hand, self.size.nodes, self.actor.brings_nodes()).await?;
+            if !matches!(
+                self.workload.about().controllers,
+                Controllers::OnlyScheduler
+            ) {
+                prepare::prepare(&hand, self.size.nodes, self.actor.brings_nodes()).await?;
+            }
             self.workload.prepare(&hand).await
         };
         within(PREPARING, "the load could not begin", prepared).await?;
@@ -256,6 +264,8 @@ async fn read(running: &Running, hand: &Hand) -> anyhow::Result<Readings> {
     Ok(Readings {
         requests: Requests::read(hand).await?,
         usage: Usage::read(&running.pids())?,
+        decisions: running.decisions().await?,
+        each: None,
     })
 }
 

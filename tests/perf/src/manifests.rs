@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 /// Where all of them are, if nothing else is said.
 pub(crate) const NAMESPACE: &str = "default";
 
+pub(crate) const NODES: &str = "/api/v1/nodes";
 pub(crate) const PODS: &str = "/api/v1/namespaces/default/pods";
 pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const SERVICES: &str = "/api/v1/namespaces/default/services";

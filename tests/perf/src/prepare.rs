@@ -7,10 +7,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::hand::Hand;
-use crate::manifests::{DEPLOYMENTS, NAMESPACE, PODS, deployment};
+use crate::manifests::{DEPLOYMENTS, NAMESPACE, NODES, PODS, deployment};
 use crate::watch::{Conditions, Slim, Watch};
-
-const NODES: &str = "/api/v1/nodes";
 
 /// Makes the nodes (unless the actor does), waits until all are ready and one pod has gone the whole way.
 pub(crate) async fn prepare(hand: &Hand, nodes: usize, nodes_come: bool) -> anyhow::Result<()> {

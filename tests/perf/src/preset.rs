@@ -11,6 +11,7 @@ use crate::workloads::garbage::Garbage;
 use crate::workloads::job::Job;
 use crate::workloads::namespace::Namespace;
 use crate::workloads::rest::Rest;
+use crate::workloads::scheduling::{Churn, Scheduling, Wish};
 use crate::workloads::statefulset::StatefulSet;
 
 /// A workload of a size.
@@ -40,6 +41,26 @@ pub(crate) enum Preset {
     Namespace,
     /// 1,000 nodes and 5,000 pods at rest, all controllers
     Rest,
+    /// Only a scheduler: pods that wish nothing (SchedulingBasic)
+    SchedBasic,
+    /// Pods spread over three zones (TopologySpreading)
+    SchedSpread,
+    /// The same as a preference (PreferredTopologySpreading)
+    SchedPreferSpread,
+    /// Pods in one zone with their like (SchedulingPodAffinity)
+    SchedAffinity,
+    /// Pods that are alone of their kind on a node (SchedulingPodAntiAffinity)
+    SchedAntiAffinity,
+    /// Pods in two of the zones (SchedulingNodeAffinity)
+    SchedNodeAffinity,
+    /// Plain pods among pods of all wishes (MixedSchedulingBasePod)
+    SchedMixed,
+    /// Plain pods while others fit nowhere (Unschedulable)
+    SchedUnschedulable,
+    /// Pods that take the place of less important ones (PreemptionBasic)
+    SchedPreemption,
+    /// Plain pods while nodes, Services and others come and go (SchedulingWithMixedChurn)
+    SchedChurn,
 }
 
 /// How much is asked for.
@@ -53,7 +74,7 @@ pub(crate) struct Size {
     pub(crate) services: bool,
 }
 
-const TABLE: [(Preset, Size); 11] = [
+const TABLE: [(Preset, Size); 21] = [
     (Preset::Small, size(100, 1_000)),
     (Preset::Large, ten_deployments(1_000, 5_000)),
     (Preset::Daemonset, size(1_000, 1_000)),
@@ -66,6 +87,16 @@ const TABLE: [(Preset, Size); 11] = [
     (Preset::Garbage, size(5, 10_000)),
     (Preset::Namespace, size(5, 5_000)),
     (Preset::Rest, size(1_000, 5_000)),
+    (Preset::SchedBasic, size(1_000, 2_000)),
+    (Preset::SchedSpread, size(1_000, 1_000)),
+    (Preset::SchedPreferSpread, size(1_000, 1_000)),
+    (Preset::SchedAffinity, size(1_000, 1_000)),
+    (Preset::SchedAntiAffinity, size(1_000, 400)),
+    (Preset::SchedNodeAffinity, size(1_000, 2_000)),
+    (Preset::SchedMixed, size(1_000, 1_000)),
+    (Preset::SchedUnschedulable, size(1_000, 2_000)),
+    (Preset::SchedPreemption, size(1_000, 1_000)),
+    (Preset::SchedChurn, size(1_000, 2_000)),
 ];
 
 const fn size(nodes: usize, count: usize) -> Size {
@@ -113,6 +144,45 @@ impl Preset {
             Self::Garbage => Box::new(Garbage { objects: count }),
             Self::Namespace => Box::new(Namespace { objects: count }),
             Self::Rest => Box::new(Rest { pods: count }),
+            _ => Box::new(self.scheduling(nodes, count)),
+        }
+    }
+
+    /// What a scheduler alone is asked for. The pods that are there before are in hundredths of the nodes, as
+    /// upstream's numbers for 5,000 nodes are.
+    fn scheduling(self, nodes: usize, pods: usize) -> Scheduling {
+        use Wish::{Affinity, AntiAffinity, High, Low, NodeAffinity, Plain, PreferSpread, Spread};
+        const MIXED: &[(Wish, usize)] = &[
+            (Plain, 40),
+            (Affinity, 40),
+            (AntiAffinity, 40),
+            (Spread, 40),
+            (NodeAffinity, 40),
+        ];
+        let (zones, before, wish): (usize, &'static [(Wish, usize)], Wish) = match self {
+            Self::SchedSpread => (3, &[(Plain, 100)], Spread),
+            Self::SchedPreferSpread => (3, &[(Plain, 100)], PreferSpread),
+            Self::SchedAffinity => (1, &[(Affinity, 100)], Affinity),
+            Self::SchedAntiAffinity => (1, &[(AntiAffinity, 20)], AntiAffinity),
+            Self::SchedNodeAffinity => (3, &[(Plain, 100)], NodeAffinity),
+            Self::SchedMixed => (3, MIXED, Plain),
+            Self::SchedUnschedulable => (1, &[(Plain, 2)], Plain),
+            Self::SchedChurn => (1, &[], Plain),
+            Self::SchedPreemption => (1, &[(Low, 400)], High),
+            _ => (1, &[(Plain, 20)], Plain),
+        };
+        let churn = match self {
+            Self::SchedUnschedulable => Churn::Comes,
+            Self::SchedChurn => Churn::ComesAndGoes,
+            _ => Churn::Nothing,
+        };
+        Scheduling {
+            nodes,
+            pods,
+            zones,
+            before,
+            wish,
+            churn,
         }
     }
 }

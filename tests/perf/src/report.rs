@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::actor::Actor;
+use crate::alone::Decisions;
 use crate::measure::{Requests, Usage, Used};
 use crate::preset::{Preset, Size};
 use crate::workloads::{About, Times};
@@ -27,6 +28,8 @@ pub(crate) struct Run {
     pub(crate) seconds: f64,
     /// Things per second; none where the time is given.
     pub(crate) rate: Option<f64>,
+    /// Microseconds that a decision of the scheduler took by its own metrics (its algorithm, not the binding).
+    pub(crate) decision_us: Option<f64>,
     /// Until the statuses said so.
     pub(crate) told_seconds: Option<f64>,
     /// Processor time from the request until everything had settled.
@@ -47,6 +50,9 @@ pub(crate) struct Run {
 
 /// What was read off in a time.
 pub(crate) struct Readings {
+    pub(crate) decisions: Option<Decisions>,
+    /// Microseconds a decision, of readings since others.
+    pub(crate) each: Option<f64>,
     pub(crate) usage: Usage,
     pub(crate) requests: Requests,
 }
@@ -54,7 +60,10 @@ pub(crate) struct Readings {
 impl Readings {
     /// Those since `before`.
     pub(crate) fn since(self, before: &Self) -> Self {
+        let each = self.decisions.zip(before.decisions);
         Self {
+            each: each.and_then(|(now, before)| now.each_since(before)),
+            decisions: self.decisions,
             usage: self.usage.since(&before.usage),
             requests: self.requests.since(&before.requests),
         }
@@ -89,6 +98,7 @@ impl Run {
             services: size.services,
             seconds,
             rate: about.timed.then(|| about.count as f64 / seconds),
+            decision_us: load.each,
             told_seconds: times.told.map(|told| told.as_secs_f64()),
             cpu: of(load, |used| used.cpu),
             memory: of(load, |used| used.peak),
@@ -120,6 +130,12 @@ impl fmt::Display for Run {
                 write!(f, ", told by the statuses after {told:.2} s")?;
             }
             writeln!(f)?;
+        }
+        if let Some(each) = self.decision_us {
+            writeln!(
+                f,
+                "  {each:.1} µs a decision, by the scheduler's own metrics"
+            )?;
         }
         writeln!(
             f,
@@ -176,6 +192,7 @@ const SERVERS: &[&str] = &["apiserver", "etcd"];
 
 const FIGURES: &[Figure] = &[
     ("THINGs/s", |run| run.rate.unwrap_or(0.0)),
+    ("µs a decision", |run| run.decision_us.unwrap_or(0.0)),
     ("CPU s, controllers + scheduler", |run| {
         Run::sum(&run.cpu, WORK)
     }),

@@ -9,6 +9,7 @@ pub(crate) mod garbage;
 pub(crate) mod job;
 pub(crate) mod namespace;
 pub(crate) mod rest;
+pub(crate) mod scheduling;
 pub(crate) mod statefulset;
 
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) enum Controllers {
     These(&'static [&'static str]),
     /// All that both have.
     All,
+    /// None: a scheduler, and nodes that nobody plays.
+    OnlyScheduler,
 }
 
 /// How long it took.
