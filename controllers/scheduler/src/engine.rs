@@ -7,7 +7,7 @@
 //! What a pod gets is what [`decide`] would have given it: that is asked for pods without a class, and tells why a pod
 //! cannot be anywhere when that takes more than one node to say. The tests compare the two.
 //!
-//! No class have pods whose signature was not seen before (most pods that come alone stay alone), pods with claims, and
+//! No class have the first few pods of a signature (most pods that come alone stay alone), pods with claims, and
 //! those that others make room for. With pods about that have a place in view, classes that count pods go the long way.
 
 mod class;
@@ -22,23 +22,34 @@ use class::Class;
 use std::sync::Arc;
 
 /// The classes of a scheduler's pods.
-#[derive(Default)]
 pub struct Engine {
     /// By profile and signature.
     known: AHashMap<(usize, Signature), Known>,
     /// How many decisions there were.
     decisions: u64,
+    /// After so many decisions about pods that are alike there is a class.
+    patience: u32,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::patient(PATIENCE)
+    }
 }
 
 /// What is known of a signature.
 struct Known {
     class: Option<Box<Class>>,
+    /// How many decisions there were without one.
+    asked: u32,
     /// Whether there can be a class at all.
     is_alone: bool,
     /// The number of the last decision that asked.
     used: u64,
 }
 
+/// A class costs more than a few decisions, and of most signatures there are a few pods: a Deployment's replicas.
+const PATIENCE: u32 = 7;
 /// How many nodes all classes together remember, at some twenty bytes each; two classes there may be in any case. A
 /// cluster of 5,000 nodes has room for 25 kinds of pods in turns, one of 100 nodes for 368.
 const PLACES: usize = 1 << 17;
@@ -48,6 +59,15 @@ const CLASS: usize = 256;
 const SIGNATURES: usize = 1 << 13;
 
 impl Engine {
+    /// One that makes a class after so many decisions about pods that are alike.
+    pub(crate) fn patient(patience: u32) -> Self {
+        Self {
+            known: AHashMap::new(),
+            decisions: 0,
+            patience,
+        }
+    }
+
     /// Decides where a pod goes, as [`decide`] does, which draws other lots. `profile` says which table it is among those
     /// that this engine sees.
     pub fn decide(
@@ -83,6 +103,7 @@ impl Engine {
             self.forget();
             let first = Known {
                 class: None,
+                asked: 1,
                 is_alone: false,
                 used,
             };
@@ -91,6 +112,10 @@ impl Engine {
         };
         known.used = used;
         if known.is_alone {
+            return None;
+        }
+        if known.class.is_none() && known.asked < self.patience {
+            known.asked += 1;
             return None;
         }
         let is_current = match &mut known.class {

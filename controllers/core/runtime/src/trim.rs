@@ -204,6 +204,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, A::Error> {
+        // Most maps are read as a whole.
+        if matches!(self.part, Part::All) {
+            return self.inner.next_key_seed(seed);
+        }
         loop {
             let Some(Name(key)) = self.inner.next_key()? else {
                 return Ok(None);

@@ -371,7 +371,7 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
     let templates: Vec<Pod> = (0..5)
         .map(|_| template(&mut world.random, world.nominates))
         .collect();
-    let mut engine = Engine::default();
+    let mut engine = Engine::patient(1);
     let profiles = 1 + (seed % 3) as usize;
     for i in 0..decisions {
         for _ in 0..world.random.below(4) {
@@ -471,7 +471,7 @@ fn what_one_pod_of_a_controller_is_does_not_count_for_the_others() {
         )
     };
     let mut cluster = kit::cluster(["a", "b"].map(|name| kit::node(name, json!({}))));
-    let (table, mut engine) = (Table::default(), Engine::default());
+    let (table, mut engine) = (Table::default(), Engine::patient(1));
     cluster.put_pod(refusing("x", "app", "web"), "a");
     let mut fitting = |pod: &Arc<PodInfo>, cluster: &Cluster| {
         let class = engine.class(0, &table, pod, cluster.snapshot());
