@@ -36,7 +36,7 @@ pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Kind, Namespace, with_namespace};
 pub use program::program;
-pub use shown::free_port;
+pub use shown::{free_port, scrape};
 
 use anyhow::{Context, Result, anyhow};
 use audit::Audit;

@@ -28,6 +28,19 @@ pub fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
+/// The metrics of a program at this address, as text.
+///
+/// # Errors
+/// It does not answer.
+pub async fn scrape(address: &str) -> Result<String> {
+    let mut config = Config::new(address.parse()?);
+    // Its certificate is one that it made for itself.
+    config.accept_invalid_certs = true;
+    let request = http::Request::get("/metrics").body(Vec::new())?;
+    let text = Client::try_from(config)?.request_text(request).await;
+    text.with_context(|| format!("{address}/metrics"))
+}
+
 impl Cluster {
     fn source(&self) -> Result<Source> {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,13 +54,7 @@ impl Cluster {
     pub async fn metrics(&self) -> Result<String> {
         match self.source()? {
             Source::Ours(metrics) => Ok(metrics.encode()),
-            Source::Theirs(port) => {
-                let mut config = Config::new(format!("https://127.0.0.1:{port}").parse()?);
-                // Its certificate is one that it made for itself.
-                config.accept_invalid_certs = true;
-                let request = http::Request::get("/metrics").body(Vec::new())?;
-                Ok(Client::try_from(config)?.request_text(request).await?)
-            }
+            Source::Theirs(port) => scrape(&format!("https://127.0.0.1:{port}")).await,
         }
     }
 

@@ -3,13 +3,12 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use controlplane::Process;
 use controlplane::process::Spec;
 use controlplane::upstream::Upstream;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use crate::hand::Hand;
@@ -48,12 +47,7 @@ pub(crate) struct Decisions {
 impl Decisions {
     /// Reads them off the metrics at this address.
     pub(crate) async fn read(address: &str) -> Result<Self> {
-        let mut config = Config::new(address.parse()?);
-        // Its certificate is one that it made for itself.
-        config.accept_invalid_certs = true;
-        let request = http::Request::get("/metrics").body(Vec::new())?;
-        let text = Client::try_from(config)?.request_text(request).await;
-        Ok(Self::parse(&text.context("the scheduler's /metrics")?))
+        Ok(Self::parse(&cluster::scrape(address).await?))
     }
 
     fn parse(text: &str) -> Self {

@@ -99,6 +99,15 @@ const TABLE: [(Preset, Size); 21] = [
     (Preset::SchedChurn, size(1_000, 2_000)),
 ];
 
+/// Pods of all wishes.
+const MIXED: &[(Wish, usize)] = &[
+    (Wish::Plain, 40),
+    (Wish::Affinity, 40),
+    (Wish::AntiAffinity, 40),
+    (Wish::Spread, 40),
+    (Wish::NodeAffinity, 40),
+];
+
 const fn size(nodes: usize, count: usize) -> Size {
     Size {
         nodes,
@@ -129,7 +138,20 @@ impl Preset {
 
     /// The workload, of that size.
     pub(crate) fn workload(self, size: Size) -> Box<dyn Workload> {
+        use Wish::{Affinity, AntiAffinity, High, Low, NodeAffinity, Plain, PreferSpread, Spread};
         let Size { nodes, count, .. } = size;
+        // A scheduler alone. The pods that are there before are in hundredths of the nodes, as upstream's numbers for
+        // 5,000 nodes are.
+        let alone = |zones, before, wish, churn| -> Box<dyn Workload> {
+            Box::new(Scheduling {
+                nodes,
+                pods: count,
+                zones,
+                before,
+                wish,
+                churn,
+            })
+        };
         match self {
             Self::Small | Self::Large => Box::new(Deployments {
                 pods: count,
@@ -144,45 +166,18 @@ impl Preset {
             Self::Garbage => Box::new(Garbage { objects: count }),
             Self::Namespace => Box::new(Namespace { objects: count }),
             Self::Rest => Box::new(Rest { pods: count }),
-            _ => Box::new(self.scheduling(nodes, count)),
-        }
-    }
-
-    /// What a scheduler alone is asked for. The pods that are there before are in hundredths of the nodes, as
-    /// upstream's numbers for 5,000 nodes are.
-    fn scheduling(self, nodes: usize, pods: usize) -> Scheduling {
-        use Wish::{Affinity, AntiAffinity, High, Low, NodeAffinity, Plain, PreferSpread, Spread};
-        const MIXED: &[(Wish, usize)] = &[
-            (Plain, 40),
-            (Affinity, 40),
-            (AntiAffinity, 40),
-            (Spread, 40),
-            (NodeAffinity, 40),
-        ];
-        let (zones, before, wish): (usize, &'static [(Wish, usize)], Wish) = match self {
-            Self::SchedSpread => (3, &[(Plain, 100)], Spread),
-            Self::SchedPreferSpread => (3, &[(Plain, 100)], PreferSpread),
-            Self::SchedAffinity => (1, &[(Affinity, 100)], Affinity),
-            Self::SchedAntiAffinity => (1, &[(AntiAffinity, 20)], AntiAffinity),
-            Self::SchedNodeAffinity => (3, &[(Plain, 100)], NodeAffinity),
-            Self::SchedMixed => (3, MIXED, Plain),
-            Self::SchedUnschedulable => (1, &[(Plain, 2)], Plain),
-            Self::SchedChurn => (1, &[], Plain),
-            Self::SchedPreemption => (1, &[(Low, 400)], High),
-            _ => (1, &[(Plain, 20)], Plain),
-        };
-        let churn = match self {
-            Self::SchedUnschedulable => Churn::Comes,
-            Self::SchedChurn => Churn::ComesAndGoes,
-            _ => Churn::Nothing,
-        };
-        Scheduling {
-            nodes,
-            pods,
-            zones,
-            before,
-            wish,
-            churn,
+            Self::SchedBasic => alone(1, &[(Plain, 20)], Plain, Churn::Nothing),
+            Self::SchedSpread => alone(3, &[(Plain, 100)], Spread, Churn::Nothing),
+            Self::SchedPreferSpread => alone(3, &[(Plain, 100)], PreferSpread, Churn::Nothing),
+            Self::SchedAffinity => alone(1, &[(Affinity, 100)], Affinity, Churn::Nothing),
+            Self::SchedAntiAffinity => {
+                alone(1, &[(AntiAffinity, 20)], AntiAffinity, Churn::Nothing)
+            }
+            Self::SchedNodeAffinity => alone(3, &[(Plain, 100)], NodeAffinity, Churn::Nothing),
+            Self::SchedMixed => alone(3, MIXED, Plain, Churn::Nothing),
+            Self::SchedUnschedulable => alone(1, &[(Plain, 2)], Plain, Churn::Comes),
+            Self::SchedPreemption => alone(1, &[(Low, 400)], High, Churn::Nothing),
+            Self::SchedChurn => alone(1, &[], Plain, Churn::ComesAndGoes),
         }
     }
 }
