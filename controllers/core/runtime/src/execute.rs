@@ -5,6 +5,7 @@
 //! or may not have been committed is settled by asking, never by sending a POST again.
 
 use crate::error::Refusal;
+use crate::limit::Priority;
 use crate::process::Process;
 use crate::send::{self, Answer, Meta};
 use futures::StreamExt;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 /// How often a request that the server had no time for is sent again before the plan is given up.
 const PATIENCE: u32 = 3;
@@ -28,6 +30,7 @@ const SETTLE: [Duration; 2] = [Duration::ZERO, Duration::from_millis(500)];
 pub struct Executor {
     process: Arc<Process>,
     component: &'static str,
+    priority: Priority,
 }
 
 /// The answers to [`Confirm`]s: asked once a plan. There are one or two.
@@ -35,7 +38,17 @@ type Confirmed<'a> = Vec<(&'a Confirm, OnceCell<bool>)>;
 
 impl Executor {
     pub(crate) fn new(process: Arc<Process>, component: &'static str) -> Self {
-        Self { process, component }
+        Self {
+            process,
+            component,
+            priority: Priority::Work,
+        }
+    }
+
+    /// The same for what nobody waits for, and what is due then.
+    pub(crate) fn spare(self, due: Instant) -> Self {
+        let priority = Priority::Spare(due);
+        Self { priority, ..self }
     }
 
     /// Carries out `plan`: steps in order, until one has a failure that is not benign.
@@ -144,7 +157,7 @@ impl Executor {
         let mut tries = 0;
         loop {
             tries += 1;
-            let permit = self.process.limit().acquire().await;
+            let permit = self.process.limit().acquire(self.priority).await;
             // In a box that is made now: thousands may be waiting for their permit, and this is most of their size.
             let answer = Box::pin(send::write(&self.process, self.component, action)).await;
             let refusal = match answer {

@@ -20,12 +20,24 @@ pub(crate) struct Limit(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     freed: Notify,
+    idle: Notify,
 }
 
 struct State {
     window: f64,
     in_flight: usize,
+    /// Of these, what loops wait for.
+    work: usize,
     closed_until: Option<Instant>,
+}
+
+/// What a request is to the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// A loop waits for it.
+    Work,
+    /// Nobody waits for it: it goes when no work is on its way, and as if it were work from then on.
+    Spare(Instant),
 }
 
 impl Default for State {
@@ -33,17 +45,26 @@ impl Default for State {
         Self {
             window: START,
             in_flight: 0,
+            work: 0,
             closed_until: None,
         }
     }
 }
 
 /// A place in the window; it is free again when dropped.
-pub(crate) struct Permit(Limit);
+pub(crate) struct Permit {
+    limit: Limit,
+    work: bool,
+}
 
 impl Limit {
     /// Waits for a place.
-    pub(crate) async fn acquire(&self) -> Permit {
+    pub(crate) async fn acquire(&self, priority: Priority) -> Permit {
+        let work = priority == Priority::Work;
+        if let Priority::Spare(due) = priority {
+            // It is on time when it is late too.
+            let _ = tokio::time::timeout_at(due, self.lull()).await;
+        }
         loop {
             let freed = self.0.freed.notified();
             let wait = {
@@ -52,10 +73,12 @@ impl Limit {
                     Some(until) if until > Instant::now() => Some(until),
                     _ if (state.in_flight as f64) < state.window => {
                         state.in_flight += 1;
+                        state.work += usize::from(work);
                         if (state.in_flight as f64) < state.window {
                             self.0.freed.notify_one();
                         }
-                        return Permit(self.clone());
+                        let limit = self.clone();
+                        return Permit { limit, work };
                     }
                     _ => None,
                 }
@@ -67,6 +90,17 @@ impl Limit {
         }
     }
 
+    /// Waits until no work is on its way.
+    async fn lull(&self) {
+        loop {
+            let idle = self.0.idle.notified();
+            if self.state().work == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,13 +109,13 @@ impl Limit {
 impl Permit {
     /// The server took the request: a whole window of these makes it one wider.
     pub(crate) fn succeeded(&self) {
-        let mut state = self.0.state();
+        let mut state = self.limit.state();
         state.window = (state.window + 1.0 / state.window).min(MAX);
     }
 
     /// The server said 429 or 503: half the window, and nothing at all for as long as it asked.
     pub(crate) fn throttled(&self, retry_after: Duration) {
-        let mut state = self.0.state();
+        let mut state = self.limit.state();
         let until = Instant::now() + retry_after;
         if state.closed_until.is_none_or(|closed| closed < until) {
             // Once a closure, not once a request that was already on its way.
@@ -98,14 +132,21 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.state().in_flight -= 1;
-        self.0.0.freed.notify_one();
+        let mut state = self.limit.state();
+        state.in_flight -= 1;
+        state.work -= usize::from(self.work);
+        let idle = self.work && state.work == 0;
+        drop(state);
+        self.limit.0.freed.notify_one();
+        if idle {
+            self.limit.0.idle.notify_waiters();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Limit, START};
+    use super::{Limit, Priority, START};
     use std::time::Duration;
     use tokio::time::{Instant, timeout};
 
@@ -114,24 +155,57 @@ mod tests {
         let limit = Limit::default();
         let mut held = Vec::new();
         for _ in 0..START as usize {
-            held.push(limit.acquire().await);
+            held.push(limit.acquire(Priority::Work).await);
         }
         let moment = Duration::from_millis(1);
-        assert!(timeout(moment, limit.acquire()).await.is_err());
+        assert!(
+            timeout(moment, limit.acquire(Priority::Work))
+                .await
+                .is_err()
+        );
         held.pop();
-        assert!(timeout(moment, limit.acquire()).await.is_ok());
+        assert!(timeout(moment, limit.acquire(Priority::Work)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_closes_it_and_halves_it_once() {
         let limit = Limit::default();
-        let (a, b) = (limit.acquire().await, limit.acquire().await);
+        let (a, b) = (
+            limit.acquire(Priority::Work).await,
+            limit.acquire(Priority::Work).await,
+        );
         a.throttled(Duration::from_secs(3));
         b.throttled(Duration::from_secs(3));
         drop((a, b));
         let start = Instant::now();
-        let _permit = limit.acquire().await;
+        let _permit = limit.acquire(Priority::Work).await;
         assert_eq!(start.elapsed().as_secs(), 3);
         assert!((limit.state().window - START / 2.0).abs() < f64::EPSILON);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_goes_when_no_work_is_on_its_way_or_when_it_is_due() {
+        let limit = Limit::default();
+        let due = Instant::now() + Duration::from_secs(10);
+        let first = limit.acquire(Priority::Spare(due)).await;
+        assert_eq!(Instant::now().elapsed(), Duration::ZERO);
+        // Another of its kind does not hold it back.
+        let second = limit.acquire(Priority::Spare(due)).await;
+        drop((first, second));
+
+        let work = limit.acquire(Priority::Work).await;
+        let spare = limit.acquire(Priority::Spare(due));
+        let finish = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            drop(work);
+        };
+        let start = Instant::now();
+        let (spare, ()) = tokio::join!(spare, finish);
+        assert_eq!(start.elapsed().as_secs(), 3);
+        drop(spare);
+
+        let _work = limit.acquire(Priority::Work).await;
+        let _spare = limit.acquire(Priority::Spare(due)).await;
+        assert!(Instant::now() >= due);
     }
 }

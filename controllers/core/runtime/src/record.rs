@@ -1,7 +1,8 @@
 //! Records events (core/v1), as client-go's recorder does: the same event again raises its count, many
 //! alike are combined, a source that floods an object is cut off. Never in the way of the loops: a bounded
-//! queue that drops when it is full.
+//! queue that drops when it is full, and what is sent gives way to what loops write.
 
+use crate::execute::Executor;
 use crate::process::Process;
 use ahash::AHashMap;
 use jiff::Timestamp;
@@ -21,6 +22,9 @@ const WAITING: usize = 10_000;
 /// Events that are on their way at once: they must not take the window from the loops. All writes of one event go
 /// the same way, one after the other: what raises its count never overtakes what makes it.
 const WAYS: usize = 4;
+/// While loops write, an event gives way to them for so long: in a burst of a thousand pods, the thousand bindings come
+/// first. Not when half of the room is taken.
+const GIVES_WAY: Duration = Duration::from_secs(10);
 /// An object may have this many events of one source at once, then one each [`REFILL`]
 /// (client-go: `defaultSpamBurst`, `defaultSpamQPS`).
 const BURST: f64 = 25.0;
@@ -82,7 +86,12 @@ pub(crate) async fn send(process: Arc<Process>, mut queue: mpsc::Receiver<Sighti
 /// One way out of the outbox.
 async fn carry(process: Arc<Process>, mut way: mpsc::Receiver<Waiting>) {
     while let Some(waiting) = way.recv().await {
-        let executor = crate::execute::Executor::new(process.clone(), waiting.sighting.component);
+        let patience = match way.len() < WAITING / WAYS / 2 {
+            true => GIVES_WAY,
+            false => Duration::ZERO,
+        };
+        let executor = Executor::new(process.clone(), waiting.sighting.component)
+            .spare(waiting.since + patience);
         let action = waiting.action();
         drop(waiting);
         if let Err(failure) = executor.run(&action).await
@@ -130,6 +139,7 @@ impl Outbox {
 /// A write that waits for its turn. The action is made then: of a burst thousands wait, and an event's text is
 /// several times as long as what it is made of.
 struct Waiting {
+    since: Instant,
     sighting: Sighting,
     recorded: Recorded,
 }
@@ -217,7 +227,11 @@ impl Memory {
         });
         recorded.count += 1;
         let recorded = *recorded;
-        Some(Waiting { sighting, recorded })
+        Some(Waiting {
+            since: Instant::now(),
+            sighting,
+            recorded,
+        })
     }
 
     /// A token bucket for each source and object.
