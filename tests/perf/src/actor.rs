@@ -72,8 +72,12 @@ pub(crate) struct Running {
 
 impl Actor {
     /// Whether it can be asked for a workload that is about these.
-    pub(crate) fn takes(self, about: Controllers) -> bool {
-        match about {
+    pub(crate) fn takes(self, about: &About) -> bool {
+        match about.controllers {
+            // Whoever decides nothing is never wrong.
+            Controllers::OnlyScheduler if about.late => {
+                matches!(self, Self::Upstream | Self::Corten)
+            }
             Controllers::OnlyScheduler => {
                 matches!(self, Self::Upstream | Self::Corten | Self::Ceiling)
             }
@@ -100,7 +104,7 @@ impl fmt::Display for Actor {
 }
 
 impl Running {
-    /// Starts etcd and kube-apiserver on `dir`, then the actor's processes.
+    /// Starts etcd and kube-apiserver on `dir`, then the actor's processes, unless these begin late.
     pub(crate) async fn start(
         actor: Actor,
         nodes: usize,
@@ -109,11 +113,33 @@ impl Running {
         dir: &Path,
     ) -> anyhow::Result<Self> {
         let plane = ControlPlane::start(Options::new(dir)).await?;
-        let names = names(about.controllers);
         let metrics = match about.metrics {
             true => Some(serve_metrics(&plane).await?),
             false => None,
         };
+        let mut running = Self {
+            parts: Vec::new(),
+            scheduler: None,
+            binder: None,
+            metrics,
+            plane,
+        };
+        if !about.late {
+            running.act(actor, nodes, about, programs)?;
+        }
+        Ok(running)
+    }
+
+    /// Starts the actor's processes.
+    pub(crate) fn act(
+        &mut self,
+        actor: Actor,
+        nodes: usize,
+        about: &About,
+        programs: &Programs,
+    ) -> anyhow::Result<()> {
+        let plane = &self.plane;
+        let names = names(about.controllers);
         let kubeconfig = plane.kubeconfig_path();
         let upstream = Upstream::new(&programs.upstream, &kubeconfig, plane.data_dir());
         let corten = |part: &str| {
@@ -132,26 +158,21 @@ impl Running {
             spec.arguments.push("--plain".into());
             own_nodes(spec.flag("controllers", names.join(",")))
         };
+        let parts = &mut self.parts;
         if matches!(about.controllers, Controllers::OnlyScheduler) {
-            let started = match actor {
-                Actor::Upstream => Some(alone::theirs(&upstream, cluster::free_port()?)?),
-                Actor::Ceiling => None,
-                _ => Some(alone::ours(corten("scheduler"), cluster::free_port()?)?),
+            let (process, address) = match actor {
+                Actor::Upstream => alone::theirs(&upstream, cluster::free_port()?)?,
+                Actor::Ceiling => {
+                    self.binder = Some(tokio::spawn(alone::bind_all(hand_of(plane)?)));
+                    return Ok(());
+                }
+                _ => alone::ours(corten("scheduler"), cluster::free_port()?)?,
             };
-            let (parts, scheduler) = started.map_or((Vec::new(), None), |(process, address)| {
-                (vec![("scheduler", process)], Some(address))
-            });
-            let binder = scheduler.is_none().then(|| hand_of(&plane)).transpose()?;
-            return Ok(Self {
-                parts,
-                scheduler,
-                binder: binder.map(|hand| tokio::spawn(alone::bind_all(hand))),
-                metrics,
-                plane,
-            });
+            parts.push(("scheduler", process));
+            self.scheduler = Some(address);
+            return Ok(());
         }
         let controllers = apart("controllers").flag("controllers", names.join(","));
-        let mut parts = Vec::new();
         match actor {
             Actor::Upstream => {
                 let pki = Some(plane.pki());
@@ -171,13 +192,7 @@ impl Running {
         if matches!(actor, Actor::Upstream | Actor::CortenKwok) {
             parts.push(("nodes", upstream.kwok()?));
         }
-        Ok(Self {
-            parts,
-            scheduler: None,
-            binder: None,
-            metrics,
-            plane,
-        })
+        Ok(())
     }
 
     /// The harness' own client.

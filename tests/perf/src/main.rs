@@ -133,7 +133,7 @@ async fn compare(
     let workload = preset.workload(size);
     let (about, name) = (workload.about(), preset.name());
     let actors = args.actors.iter().copied();
-    let actors: Vec<Actor> = actors.filter(|a| a.takes(about.controllers)).collect();
+    let actors: Vec<Actor> = actors.filter(|a| a.takes(&about)).collect();
     println!(
         "{name}: {} nodes, {} {}s, {} runs of each of {} actors",
         size.nodes,
@@ -194,7 +194,7 @@ impl Turn<'_> {
     ) -> anyhow::Result<Run> {
         let (about, nodes) = (self.workload.about(), self.size.nodes);
         let mut running = Running::start(self.actor, nodes, &about, programs, dir).await?;
-        let measured = self.measure(&running, what).await;
+        let measured = self.measure(&mut running, programs, what).await;
         // Who died says more than who waited for it.
         let result = match running.check() {
             Ok(()) => measured.map_err(|error| anyhow::anyhow!("{error:#}\n{}", running.tails())),
@@ -206,7 +206,8 @@ impl Turn<'_> {
 
     async fn measure(
         &self,
-        running: &Running,
+        running: &mut Running,
+        programs: &Programs,
         what: (Preset, Actor, usize),
     ) -> anyhow::Result<Run> {
         let hand = running.hand()?;
@@ -223,6 +224,10 @@ impl Turn<'_> {
         settle(&hand).await?;
 
         let before = read(running, &hand).await?;
+        let about = self.workload.about();
+        if about.late {
+            running.act(self.actor, self.size.nodes, &about, programs)?;
+        }
         let times = within(RUNNING, "it was not done", self.workload.run(&hand)).await?;
         settle(&hand).await?;
         let load = read(running, &hand).await?.since(&before);
@@ -231,7 +236,7 @@ impl Turn<'_> {
         let before = read(running, &hand).await?;
         tokio::time::sleep(Duration::from_secs(self.idle)).await;
         let idle = read(running, &hand).await?.since(&before);
-        let (about, idle) = (self.workload.about(), (self.idle, &idle));
+        let idle = (self.idle, &idle);
         Ok(Run::new(what, self.size, &about, times, &load, idle))
     }
 }

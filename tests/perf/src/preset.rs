@@ -11,6 +11,7 @@ use crate::workloads::garbage::Garbage;
 use crate::workloads::job::Job;
 use crate::workloads::namespace::Namespace;
 use crate::workloads::rest::Rest;
+use crate::workloads::restart::Restart;
 use crate::workloads::scheduling::{Churn, Scheduling, Wish};
 use crate::workloads::statefulset::StatefulSet;
 
@@ -61,6 +62,8 @@ pub(crate) enum Preset {
     SchedPreemption,
     /// Plain pods while nodes, Services and others come and go (SchedulingWithMixedChurn)
     SchedChurn,
+    /// A scheduler begins where nodes are full of pods: how long until it is right about the next
+    SchedRestart,
 }
 
 /// How much is asked for.
@@ -74,7 +77,7 @@ pub(crate) struct Size {
     pub(crate) services: bool,
 }
 
-const TABLE: [(Preset, Size); 21] = [
+const TABLE: [(Preset, Size); 22] = [
     (Preset::Small, size(100, 1_000)),
     (Preset::Large, ten_deployments(1_000, 5_000)),
     (Preset::Daemonset, size(1_000, 1_000)),
@@ -97,6 +100,7 @@ const TABLE: [(Preset, Size); 21] = [
     (Preset::SchedUnschedulable, size(1_000, 2_000)),
     (Preset::SchedPreemption, size(1_000, 1_000)),
     (Preset::SchedChurn, size(1_000, 2_000)),
+    (Preset::SchedRestart, size(5_000, 50_000)),
 ];
 
 /// Pods of all wishes.
@@ -178,6 +182,7 @@ impl Preset {
             Self::SchedUnschedulable => alone(1, &[(Plain, 2)], Plain, Churn::Comes),
             Self::SchedPreemption => alone(1, &[(Low, 400)], High, Churn::Nothing),
             Self::SchedChurn => alone(1, &[], Plain, Churn::ComesAndGoes),
+            Self::SchedRestart => Box::new(Restart { nodes, pods: count }),
         }
     }
 }

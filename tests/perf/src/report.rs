@@ -192,6 +192,9 @@ const SERVERS: &[&str] = &["apiserver", "etcd"];
 
 const FIGURES: &[Figure] = &[
     ("THINGs/s", |run| run.rate.unwrap_or(0.0)),
+    ("s until all was done", |run| {
+        run.rate.map_or(0.0, |_| run.seconds)
+    }),
     ("µs a decision", |run| run.decision_us.unwrap_or(0.0)),
     ("CPU s, controllers + scheduler", |run| {
         Run::sum(&run.cpu, WORK)
@@ -236,8 +239,8 @@ pub(crate) fn compare(runs: &[Run]) {
     };
     let thing = runs.first().map_or("thing", |run| run.thing);
     for (name, figure) in FIGURES {
-        // There is no rate where the time is given.
-        if name.ends_with("/s") && runs.iter().all(|run| run.rate.is_none()) {
+        // There is no rate where the time is given, and not everything decides.
+        if runs.iter().all(|run| figure(run) == 0.0) && *name != "writes at rest" {
             continue;
         }
         println!("{}", name.replace("THING", thing));
@@ -283,6 +286,9 @@ impl Spread {
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [median, least, most] = self.0;
-        write!(f, "{median:.2} ({least:.2} to {most:.2})")
+        match median < 0.05 {
+            true => write!(f, "{median:.4} ({least:.4} to {most:.4})"),
+            false => write!(f, "{median:.2} ({least:.2} to {most:.2})"),
+        }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod garbage;
 pub(crate) mod job;
 pub(crate) mod namespace;
 pub(crate) mod rest;
+pub(crate) mod restart;
 pub(crate) mod scheduling;
 pub(crate) mod statefulset;
 
@@ -32,6 +33,8 @@ pub(crate) struct About {
     pub(crate) metrics: bool,
     /// How long it takes is a figure; otherwise it takes as long as it is told to.
     pub(crate) timed: bool,
+    /// The actor begins when all is prepared, and the clock with it.
+    pub(crate) late: bool,
 }
 
 /// Controllers by upstream's names.
@@ -74,6 +77,7 @@ impl About {
             controllers: Controllers::These(controllers),
             metrics: false,
             timed: true,
+            late: false,
         }
     }
 }

@@ -114,36 +114,44 @@ impl Wish {
     }
 }
 
-impl Scheduling {
-    fn node(&self, number: usize) -> Value {
-        let name = format!("node-{number}");
-        let capacity = json!({"cpu": "4", "memory": "32Gi", "pods": "110"});
-        json!({
-            "metadata": {
-                "name": name,
-                "labels": {HOST: name, ZONE: format!("zone-{}", number % self.zones)},
-            },
-            "status": {
-                "capacity": capacity, "allocatable": capacity,
-                "conditions": [{"type": "Ready", "status": "True", "reason": "Perf"}],
-            },
-        })
-    }
+/// A node of four cores, in one of so many zones.
+pub(super) fn node(number: usize, zones: usize) -> Value {
+    let name = format!("node-{number}");
+    let capacity = json!({"cpu": "4", "memory": "32Gi", "pods": "110"});
+    json!({
+        "metadata": {
+            "name": name,
+            "labels": {HOST: name, ZONE: format!("zone-{}", number % zones)},
+        },
+        "status": {
+            "capacity": capacity, "allocatable": capacity,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Perf"}],
+        },
+    })
+}
 
+/// Makes nodes, and what pods need to be made.
+pub(super) async fn place(
+    hand: &Hand,
+    nodes: impl ExactSizeIterator<Item = Value> + Clone,
+) -> Result<()> {
+    while hand.get("/api/v1/namespaces/default").await?.is_none() {
+        tokio::time::sleep(CHURN).await;
+    }
+    let account = json!({"metadata": {"name": "default"}});
+    hand.create(ACCOUNTS, &account).await?;
+    let class = json!({"metadata": {"name": "high"}, "value": 1_000});
+    hand.create(CLASSES, &class).await?;
+    // The API server taints what nobody has said to be ready.
+    let untainted = json!({"spec": {"taints": null}});
+    let names = (0..nodes.len()).map(|number| format!("{NODES}/node-{number}"));
+    hand.create_all(NODES, nodes).await?;
+    hand.merge_all(names, &untainted).await
+}
+
+impl Scheduling {
     async fn place(&self, hand: &Hand) -> Result<()> {
-        while hand.get("/api/v1/namespaces/default").await?.is_none() {
-            tokio::time::sleep(CHURN).await;
-        }
-        let account = json!({"metadata": {"name": "default"}});
-        hand.create(ACCOUNTS, &account).await?;
-        let class = json!({"metadata": {"name": "high"}, "value": 1_000});
-        hand.create(CLASSES, &class).await?;
-        let nodes = (0..self.nodes).map(|number| self.node(number));
-        hand.create_all(NODES, nodes).await?;
-        // The API server taints what nobody has said to be ready.
-        let untainted = json!({"spec": {"taints": null}});
-        let names = (0..self.nodes).map(|number| format!("{NODES}/node-{number}"));
-        hand.merge_all(names, &untainted).await?;
+        place(hand, (0..self.nodes).map(|number| node(number, self.zones))).await?;
         for (kind, (wish, hundredths)) in self.before.iter().enumerate() {
             let count = self.nodes * hundredths / 100;
             let pods = bound(hand, "before", count).await?;
