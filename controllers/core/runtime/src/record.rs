@@ -18,13 +18,13 @@ use tokio::time::Instant;
 /// Events that nobody has looked at; more are dropped (client-go: `maxQueuedEvents`).
 const QUEUED: usize = 1000;
 /// Writes that wait to be sent, of some 400 bytes each; more are dropped. Of client-go's, any number may wait.
-const WAITING: usize = 10_000;
+const WAITING: usize = 20_000;
 /// Events that are on their way at once: they must not take the window from the loops. All writes of one event go
 /// the same way, one after the other: what raises its count never overtakes what makes it.
 const WAYS: usize = 4;
 /// While loops write, an event gives way to them for so long: in a burst of a thousand pods, the thousand bindings come
-/// first. Not when half of the room is taken.
-const GIVES_WAY: Duration = Duration::from_secs(10);
+/// first. Not when most of the room is taken.
+const GIVES_WAY: Duration = Duration::from_secs(30);
 /// An object may have this many events of one source at once, then one each [`REFILL`]
 /// (client-go: `defaultSpamBurst`, `defaultSpamQPS`).
 const BURST: f64 = 25.0;
@@ -86,7 +86,7 @@ pub(crate) async fn send(process: Arc<Process>, mut queue: mpsc::Receiver<Sighti
 /// One way out of the outbox.
 async fn carry(process: Arc<Process>, mut way: mpsc::Receiver<Waiting>) {
     while let Some(waiting) = way.recv().await {
-        let patience = match way.len() < WAITING / WAYS / 2 {
+        let patience = match way.len() < WAITING / WAYS * 3 / 4 {
             true => GIVES_WAY,
             false => Duration::ZERO,
         };
