@@ -561,7 +561,7 @@ pub(crate) fn scheduler_of(pod: &Pod) -> &str {
 }
 
 /// The plugins for a pod.
-fn table_of<'a>(profiles: &'a [Profile], info: &PodInfo) -> Option<&'a Table> {
+pub(crate) fn table_of<'a>(profiles: &'a [Profile], info: &PodInfo) -> Option<&'a Table> {
     Some(&profiles[profile_of(profiles, info)?].table)
 }
 

@@ -61,7 +61,7 @@ pub mod volumes;
 
 use crate::bind::Fate;
 use crate::config::{Config, Profile};
-use crate::cycle::{Cycle, Next, Tries, scheduler_of};
+use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
 use crate::metrics::{Metrics, Seen};
 use crate::plugins::Table;
 use crate::preempt::Room;
@@ -490,11 +490,10 @@ impl Shell {
             .find(&Key::new(namespace, name))?;
         let ours: Vec<&str> = self.profiles.iter().map(|profile| &*profile.name).collect();
         let answer = explain::standing(&pod, &ours).or_else(|| {
-            let mine = |profile: &&Profile| profile.name == scheduler_of(&pod);
-            let profile = self.profiles.iter().find(mine)?;
-            let all = self.cycle().cluster().clone();
             let info = Arc::new(PodInfo::of(pod.clone()));
-            Some(explain::explain(&profile.table, &info, all))
+            let table = table_of(&self.profiles, &info)?;
+            let all = self.cycle().cluster().clone();
+            Some(explain::explain(table, &info, all))
         })?;
         Some(Shown {
             text: answer.text(&format!("{namespace}/{name}")),
@@ -536,9 +535,7 @@ impl Shell {
 
     /// Whether room is looked for, for a pod that no node will do for.
     fn preempts(&self, info: &PodInfo) -> bool {
-        let name = scheduler_of(&info.pod);
-        let mut all = self.profiles.iter();
-        all.any(|profile| profile.name == name && profile.table.preempts)
+        table_of(&self.profiles, info).is_some_and(|table| table.preempts)
     }
 
     /// The name of the pod's profile, and the hands that write in its name.

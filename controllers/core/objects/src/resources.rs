@@ -61,6 +61,27 @@ impl Resources {
         }
     }
 
+    /// The amount of the resource of this name, as requests and capacities name it; 0 if there is none.
+    pub fn get(&self, name: &str) -> i64 {
+        match name {
+            "pods" => self.pods,
+            "cpu" => self.milli_cpu,
+            "memory" => self.memory,
+            "ephemeral-storage" => self.ephemeral,
+            name => self.extended.get(name).copied().unwrap_or(0),
+        }
+    }
+
+    /// All amounts with the names that [`Self::get`] knows them by.
+    pub fn each(&self) -> impl Iterator<Item = (&str, i64)> {
+        let usual = ["pods", "cpu", "memory", "ephemeral-storage"];
+        let usual = usual.map(|name| (name, self.get(name)));
+        let extended = self.extended.iter();
+        usual
+            .into_iter()
+            .chain(extended.map(|(name, amount)| (&**name, *amount)))
+    }
+
     fn combine(&mut self, other: &Self, by: impl Fn(i64, i64) -> i64) {
         self.milli_cpu = by(self.milli_cpu, other.milli_cpu);
         self.memory = by(self.memory, other.memory);

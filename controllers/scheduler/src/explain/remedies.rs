@@ -215,13 +215,7 @@ fn room(pod: &PodInfo, info: &NodeInfo) -> Vec<Vec<Edit>> {
 /// How many thousandths of what a pod holds would be more than what is lacking; None if it is not enough.
 fn waste(other: &PodInfo, short: &[Shortage]) -> Option<u64> {
     let waste = short.iter().map(|each| {
-        let holds = match &*each.resource {
-            "pods" => 1,
-            "cpu" => other.requests.milli_cpu,
-            "memory" => other.requests.memory,
-            "ephemeral-storage" => other.requests.ephemeral,
-            name => other.requests.extended.get(name).copied().unwrap_or(0),
-        };
+        let holds = other.requests.get(&each.resource);
         let more = holds.checked_sub(each.lack()).filter(|more| *more >= 0)?;
         u64::try_from(i128::from(more) * 1000 / i128::from(holds.max(1))).ok()
     });

@@ -9,7 +9,7 @@ use crate::plugins::Table;
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Taint};
 use objects::affinity::node_selector_term_matches;
-use objects::{Resources, meta, node, taints};
+use objects::{meta, node, taints};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -258,25 +258,13 @@ impl Shortage {
 /// What a node has too little of.
 pub(super) fn shortages(pod: &PodInfo, info: &NodeInfo) -> Vec<Shortage> {
     let beside = beside(pod, info);
-    let each = |of: &Resources| {
-        let usual = [
-            ("pods", of.pods),
-            ("cpu", of.milli_cpu),
-            ("memory", of.memory),
-            ("ephemeral-storage", of.ephemeral),
-        ];
-        let extended = of.extended.iter().map(|(name, of)| (name.clone(), *of));
-        let usual = usual.into_iter().map(|(name, of)| (name.to_owned(), of));
-        usual.chain(extended).collect::<BTreeMap<String, i64>>()
-    };
-    let (offered, taken) = (each(&beside.allocatable), each(&beside.requested));
-    let wanted = each(&pod.requests).into_iter();
-    let short = wanted.filter_map(|(resource, asked)| {
-        let of = |amounts: &BTreeMap<String, i64>| amounts.get(&resource).copied().unwrap_or(0);
-        let offered = of(&offered);
-        let free = offered.saturating_sub(of(&taken));
+    let mut asked: Vec<(&str, i64)> = pod.requests.each().collect();
+    asked.sort_unstable();
+    let short = asked.into_iter().filter_map(|(resource, asked)| {
+        let offered = beside.allocatable.get(resource);
+        let free = offered.saturating_sub(beside.requested.get(resource));
         (asked > 0 && asked > free).then_some(Shortage {
-            resource,
+            resource: resource.to_owned(),
             asked,
             free,
             offered,

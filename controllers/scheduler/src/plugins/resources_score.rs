@@ -4,7 +4,6 @@
 //! requested_to_capacity_ratio}.go`.
 
 use crate::snapshot::{NodeInfo, PodInfo};
-use objects::Resources;
 
 /// A resource, and how much it counts beside others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,23 +83,22 @@ fn on(line: &[(i64, i64)], at: i64) -> i64 {
     }
 }
 
-fn amount(of: &Resources, name: &str) -> i64 {
+/// What there is of a resource; the number of pods is none that scores know.
+fn capacity(node: &NodeInfo, name: &str) -> i64 {
     match name {
-        "cpu" => of.milli_cpu,
-        "memory" => of.memory,
-        "ephemeral-storage" => of.ephemeral,
-        name => of.extended.get(name).copied().unwrap_or(0),
+        "pods" => 0,
+        name => node.allocatable.get(name),
     }
 }
 
 /// What would be requested of a resource, as scores count it, and what there is. None if the node has none of it, or it is
 /// a special one that the pod does not ask for.
 fn with_pod(pod: &PodInfo, node: &NodeInfo, name: &str) -> Option<(i64, i64)> {
-    let capacity = amount(&node.allocatable, name);
+    let capacity = capacity(node, name);
     let (wanted, taken) = match name {
         "cpu" => (pod.nonzero.milli_cpu, node.nonzero.milli_cpu),
         "memory" => (pod.nonzero.memory, node.nonzero.memory),
-        name => (amount(&pod.requests, name), amount(&node.requested, name)),
+        name => (pod.requests.get(name), node.requested.get(name)),
     };
     let is_special = !matches!(name, "cpu" | "memory" | "ephemeral-storage");
     let matters = capacity != 0 && !(is_special && wanted == 0);
@@ -111,8 +109,8 @@ fn with_pod(pod: &PodInfo, node: &NodeInfo, name: &str) -> Option<(i64, i64)> {
 pub(crate) fn parts(pod: &PodInfo, node: &NodeInfo, resources: &[Weighted]) -> Vec<(f64, f64)> {
     let part = |used: i64, of: i64| (used as f64 / of as f64).min(1.0);
     let each = resources.iter().filter_map(|Weighted { name, .. }| {
-        let (wanted, taken) = (amount(&pod.requests, name), amount(&node.requested, name));
-        let capacity = amount(&node.allocatable, name);
+        let (wanted, taken) = (pod.requests.get(name), node.requested.get(name));
+        let capacity = capacity(node, name);
         let is_special = !matches!(&**name, "cpu" | "memory" | "ephemeral-storage");
         let matters = capacity != 0 && !(is_special && wanted == 0);
         matters.then(|| (part(taken, capacity), part(taken + wanted, capacity)))
@@ -124,7 +122,7 @@ pub(crate) fn parts(pod: &PodInfo, node: &NodeInfo, resources: &[Weighted]) -> V
 pub(crate) fn wants_any(pod: &PodInfo, resources: &[Weighted]) -> bool {
     resources
         .iter()
-        .any(|Weighted { name, .. }| amount(&pod.requests, name) != 0)
+        .any(|Weighted { name, .. }| pod.requests.get(name) != 0)
 }
 
 #[cfg(test)]
