@@ -65,7 +65,8 @@ pub(crate) async fn scheduler(args: Scheduler) -> ExitCode {
         }
     };
     serve(component, args.common, |runtime, _| {
-        scheduler::Scheduler::new(runtime, options).run();
+        let scheduler = scheduler::Scheduler::new(runtime, options).map_err(Misuse)?;
+        scheduler.run();
         Ok(())
     })
     .await
@@ -111,7 +112,8 @@ pub(crate) fn run_controllers(
 
 /// Runs the scheduler for pods that name none.
 pub(crate) fn run_scheduler(runtime: &Runtime) {
-    scheduler::Scheduler::new(runtime, scheduler::Options::default()).run();
+    let scheduler = scheduler::Scheduler::new(runtime, scheduler::Options::default());
+    scheduler.expect("there are no extenders").run();
 }
 
 /// Serves what hollow nodes and their pods use, behind an API server on this machine.

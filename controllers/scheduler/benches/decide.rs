@@ -221,7 +221,7 @@ fn waiting() {
         loop {
             match cycle.next(now(second), tried) {
                 Next::Idle(_) => return (tried, bound),
-                Next::Nobody { .. } => {}
+                Next::Nobody { .. } | Next::Ask(_) | Next::Failed { .. } => {}
                 Next::Bind { info, node, .. } => {
                     cycle.bound(&info.uid);
                     let mut pod = (*info.pod).clone();

@@ -56,7 +56,7 @@ pub fn binding(info: &PodInfo, node: &str) -> Action {
 }
 
 /// The event of a pod that was given a node.
-fn scheduled(info: &PodInfo, node: &str) -> Note {
+pub(crate) fn scheduled(info: &PodInfo, node: &str) -> Note {
     let (namespace, name) = (
         meta::namespace(&info.pod.metadata),
         meta::name(&info.pod.metadata),
@@ -202,7 +202,7 @@ pub(crate) async fn bind(
 }
 
 /// Asks the API server itself where the pod is, until it answers.
-async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
+pub(crate) async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
     const LONGEST: Duration = Duration::from_secs(5);
     let of = &info.pod.metadata;
     let pods: Api<Pod> = Api::namespaced(runtime.client().clone(), meta::namespace(of));

@@ -3,11 +3,13 @@
 //! Upstream: `kube-scheduler/config/v1/{types,types_pluginargs}.go`, `pkg/scheduler/framework/runtime/framework.go`
 //! (`expandMultiPointPlugins`), `pkg/scheduler/apis/config/validation`. What is wrong is said with the field that it is in.
 //! How to reach the API server, who leads and where metrics are served the flags say: these parts of a file are read and
-//! not looked at. `parallelism` means nothing here. Extenders are refused: there are none yet.
+//! not looked at. `parallelism` means nothing here.
 
 mod args;
+mod extenders;
 mod plugins;
 
+use crate::extender::Extender;
 use crate::plugins::Table;
 use crate::queue::Backoff;
 use serde::Deserialize;
@@ -23,7 +25,9 @@ pub struct Config {
     pub initial_backoff: Duration,
     /// The longest that it waits.
     pub max_backoff: Duration,
-    /// The parts that are not looked at, as they are.
+    /// Who is asked besides, for all profiles.
+    pub extenders: Vec<Extender>,
+    /// The parts that are shown as they are.
     pub extras: Map<String, Value>,
 }
 
@@ -94,9 +98,7 @@ impl Config {
                 "apiVersion, kind: {version:?}, {kind:?} is not {VERSION:?}, {KIND:?}"
             ));
         }
-        if !file.extenders.is_empty() {
-            return Err("extenders: are not there yet".to_owned());
-        }
+        let (extenders, managed) = extenders::read(file.extenders)?;
         let seconds = |given: Option<i64>, default: i64, field: &str| {
             let seconds = given.unwrap_or(default);
             u64::try_from(seconds)
@@ -119,7 +121,7 @@ impl Config {
         let mut profiles: Vec<Profile> = Vec::new();
         for (index, given) in given.into_iter().enumerate() {
             let at = format!("profiles[{index}]");
-            let profile = profile(given, &at, global)?;
+            let profile = profile(given, &at, global, &managed)?;
             if profiles.iter().any(|other| other.name == profile.name) {
                 let name = &profile.name;
                 return Err(format!("{at}.schedulerName: {name:?} is there twice"));
@@ -130,14 +132,16 @@ impl Config {
             profiles,
             initial_backoff,
             max_backoff,
+            extenders,
             extras,
         })
     }
 }
 
-/// The fields of the file that nothing here depends on.
+/// The fields of the file that are shown as they are, without what is secret in them.
 fn extras(file: &Value) -> Map<String, Value> {
-    const FIELDS: [&str; 7] = [
+    const FIELDS: [&str; 8] = [
+        "extenders",
         "parallelism",
         "leaderElection",
         "clientConnection",
@@ -147,8 +151,12 @@ fn extras(file: &Value) -> Map<String, Value> {
         "percentageOfNodesToScore",
     ];
     let given = FIELDS.iter().filter_map(|field| {
-        let value = file.get(field)?;
-        Some(((*field).to_owned(), value.clone()))
+        let mut value = file.get(field)?.clone();
+        for extender in value.as_array_mut().into_iter().flatten() {
+            let tls = extender.get_mut("tlsConfig").and_then(Value::as_object_mut);
+            tls.and_then(|tls| tls.remove("keyData"));
+        }
+        Some(((*field).to_owned(), value))
     });
     given.collect()
 }
@@ -197,7 +205,12 @@ impl Profile {
     }
 }
 
-fn profile(given: Value, at: &str, global: Option<u32>) -> Result<Profile, String> {
+fn profile(
+    given: Value,
+    at: &str,
+    global: Option<u32>,
+    managed: &[String],
+) -> Result<Profile, String> {
     let given: Given = part(given, at)?;
     let name = given
         .scheduler_name
@@ -206,7 +219,10 @@ fn profile(given: Value, at: &str, global: Option<u32>) -> Result<Profile, Strin
         return Err(format!("{at}.schedulerName: is empty"));
     }
     let plugin_config = given.plugin_config.clone();
-    let args = args::Args::read(given.plugin_config, &format!("{at}.pluginConfig"))?;
+    let mut args = args::Args::read(given.plugin_config, &format!("{at}.pluginConfig"))?;
+    if !managed.is_empty() {
+        args.ignored = managed.to_vec();
+    }
     let points = plugins::Points::read(given.plugins, &format!("{at}.plugins"))?;
     let mut table = points.table(&args, &format!("{at}.plugins"))?;
     let own = percentage(given.percentage_of_nodes_to_score, &format!("{at}."))?;

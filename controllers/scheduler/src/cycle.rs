@@ -8,11 +8,12 @@ use crate::config::Profile;
 use crate::decide::{Decision, Wait, goes_on_waiting};
 use crate::diagnosis::Diagnosis;
 use crate::engine::Engine;
+use crate::extender::Question;
 use crate::metrics::Sizes;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
-use crate::preempt::{Preemption, Room, preempt};
+use crate::preempt::{Preemption, Room, candidates, choose};
 use crate::queue::{Backoff, Counts, Queue};
 use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
@@ -27,12 +28,17 @@ use runtime::{Change, Watched};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod asking;
+
+use asking::Asking;
+
 /// The state of a scheduler.
 pub struct Cycle {
     profiles: Arc<[Profile]>,
     cluster: Cluster,
     engine: Engine,
     queue: Queue,
+    asking: Asking,
     /// What was last written into the status of a waiting pod, as the watch may be behind.
     told: AHashMap<Arc<str>, Told>,
     /// When a waiting pod was first tried, and how often since.
@@ -81,6 +87,17 @@ pub enum Next {
         /// The room to be made from now on. Say [`Cycle::kept`] if that fails.
         room: Option<Room>,
     },
+    /// Ask the extenders, and give [`Cycle::answered`] their answer.
+    Ask(Question),
+    /// Tell that something went wrong about the pod. It is tried again after a while.
+    Failed {
+        /// The pod.
+        info: Arc<PodInfo>,
+        /// What went wrong.
+        message: Arc<str>,
+        /// Whether the status has to be written, because it says something else so far.
+        changed: bool,
+    },
     /// Nothing, until something changes or this time has come.
     Idle(Option<Timestamp>),
 }
@@ -93,6 +110,7 @@ impl Cycle {
             cluster: Cluster::default(),
             engine: Engine::default(),
             queue: Queue::new(times),
+            asking: Asking::default(),
             told: AHashMap::new(),
             tries: AHashMap::new(),
         }
@@ -295,7 +313,7 @@ impl Cycle {
 
     /// Takes a pod and decides. `seed` draws the lot among equally good nodes.
     pub fn next(&mut self, now: Timestamp, seed: u64) -> Next {
-        while let Some(info) = self.queue.pop(now) {
+        while let Some(info) = self.take(now) {
             if self.cluster.holds(&info.uid) {
                 self.dequeue(&info.uid);
                 continue;
@@ -309,41 +327,66 @@ impl Cycle {
                 count: 0,
             };
             self.tries.entry(info.uid.clone()).or_insert(none).count += 1;
+            if self.asking.is_about(&info) {
+                return self.ask(info, false, seed, now);
+            }
             let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
             return match self.engine.decide(profile, table, &info, all, seed) {
-                Decision::Bind { node, .. } => {
-                    let work = self.work(&info, &node);
-                    self.cluster.storage_mut().promise(&work, &node);
-                    self.cluster.nominate(&info, None);
-                    self.cluster.assume(info.clone(), &node);
-                    self.follow(&info);
-                    Next::Bind { info, node, work }
-                }
-                Decision::Nobody(diagnosis) => self.nobody(info, &diagnosis, seed, now),
+                Decision::Bind { node, .. } => self.place(info, node),
+                Decision::Nobody(diagnosis) => self.nobody(info, diagnosis, seed, now),
             };
         }
         Next::Idle(self.queue.next_time())
+    }
+
+    /// Gives a pod this node.
+    fn place(&mut self, info: Arc<PodInfo>, node: Arc<str>) -> Next {
+        let work = self.work(&info, &node);
+        self.cluster.storage_mut().promise(&work, &node);
+        self.cluster.nominate(&info, None);
+        self.cluster.assume(info.clone(), &node);
+        self.follow(&info);
+        Next::Bind { info, node, work }
     }
 
     /// No node will do: others have to leave, or the pod waits.
     fn nobody(
         &mut self,
         info: Arc<PodInfo>,
-        diagnosis: &Diagnosis,
+        diagnosis: Diagnosis,
         seed: u64,
         now: Timestamp,
     ) -> Next {
         let all = self.cluster.snapshot();
+        let table = table_of(&self.profiles, &info).filter(|table| table.preempts);
+        let preemption = match table.map(|table| candidates(table, &info, all, &diagnosis, seed)) {
+            Some(Ok(candidates)) if self.asking.preempts(&info) => {
+                let question = asking::about_victims(info, &candidates);
+                return self.asking.begin(question, Some(diagnosis));
+            }
+            Some(Ok(candidates)) => Some(choose(&info, candidates)),
+            Some(Err(nowhere)) => Some(nowhere),
+            None => None,
+        };
+        self.park(info, &diagnosis, preemption, now)
+    }
+
+    /// A pod waits that has no node, until room is made if there is somebody to make it.
+    fn park(
+        &mut self,
+        info: Arc<PodInfo>,
+        diagnosis: &Diagnosis,
+        preemption: Option<Preemption>,
+        now: Timestamp,
+    ) -> Next {
+        let all = self.cluster.snapshot();
         let table = table_of(&self.profiles, &info);
-        let preemption = table
-            .filter(|table| table.preempts)
-            .map(|table| preempt(table, &info, all, diagnosis, seed));
         let wait = table.map_or_else(Wait::default, |table| diagnosis.wait(table));
         let text = preemption.as_ref().map_or("", Preemption::text);
         let message: Arc<str> = diagnosis.message(text).into();
         // Who has a place in view waits for that place.
         let has_place = all.nominated(&info.uid).is_some();
-        let is_signed = table.is_some_and(Table::is_signed);
+        let is_signed = table.is_some_and(Table::is_signed) && !self.asking.is_about(&info);
         let alike = info.signature().filter(|_| is_signed && !has_place);
         self.queue.reject(&info.uid, wait, alike, now);
         let room = match preemption {

@@ -72,6 +72,10 @@ pub fn goes_on_waiting(
     slot: Option<u32>,
 ) -> Option<Wait> {
     let (events, happening) = what;
+    // Nobody knows what extenders look at.
+    if wait.rejected_by.contains(PluginSet::EXTENDER) {
+        return None;
+    }
     let rejecting = |is_local: bool| {
         let all = table.filters.iter().enumerate();
         all.filter(move |(index, filter)| {
@@ -127,24 +131,52 @@ pub(crate) fn filter(
     all: &Snapshot,
     seed: u64,
 ) -> Result<Vec<u32>, Diagnosis> {
+    let (feasible, diagnosis) = sift(table, pod, all, seed, Look::default());
+    match feasible.is_empty() {
+        true => Err(diagnosis),
+        false => Ok(feasible),
+    }
+}
+
+/// How nodes are looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look<'a> {
+    /// Only these slots.
+    pub(crate) only: Option<&'a [u32]>,
+    /// Also where there is room for the pod on the node that others made room on.
+    pub(crate) everywhere: bool,
+    /// Why nodes were rejected is wanted, also if others were not.
+    pub(crate) reasons: bool,
+}
+
+/// The slots of the nodes that the pod can be on, and why it cannot be on others if there are none.
+pub(crate) fn sift(
+    table: &Table,
+    pod: &PodInfo,
+    all: &Snapshot,
+    seed: u64,
+    look: Look<'_>,
+) -> (Vec<u32>, Diagnosis) {
     let checks = match Checks::prepare(table, pod, all) {
         Ok(checks) => checks,
         Err((index, reason)) => {
-            return Err(Diagnosis {
+            let diagnosis = Diagnosis {
                 nodes: all.len(),
                 never: Some(reason.into_owned()),
                 rejected_by: PluginSet::of(index),
                 ..Diagnosis::default()
-            });
+            };
+            return (Vec::new(), diagnosis);
         }
     };
     // Others made room for it there: so it need not be better than elsewhere (`evaluateNominatedNode`).
-    if let Some(info) = all.nominated(&pod.uid)
+    if !look.everywhere
+        && let Some(info) = all.nominated(&pod.uid)
         && let Some(node) = info.node.as_deref()
         && checks.allow(&info.name)
         && checks.judge_beside_nominees(info, node).is_ok()
     {
-        return Ok(vec![info.slot]);
+        return (vec![info.slot], Diagnosis::default());
     }
 
     let mut feasible = Vec::with_capacity(all.len());
@@ -167,7 +199,9 @@ pub(crate) fn filter(
         }
         feasible.len()
     };
-    match checks.named(all) {
+    let named = checks.named(all);
+    let is_named = named.is_some();
+    match look.only.map(<[u32]>::to_vec).or(named) {
         Some(slots) => slots.into_iter().for_each(|slot| {
             ask(slot);
         }),
@@ -186,12 +220,12 @@ pub(crate) fn filter(
             }
         }
     }
-    if !feasible.is_empty() {
-        return Ok(feasible);
+    if !feasible.is_empty() && !look.reasons {
+        return (feasible, Diagnosis::default());
     }
 
     let (mut reasons, mut rejected_by) = tally.sum(&checks);
-    if asked < all.len() {
+    if is_named && asked < all.len() {
         let (names, naming) = checks.naming(table);
         let names = names.join(" ");
         reasons.insert(
@@ -200,13 +234,14 @@ pub(crate) fn filter(
         );
         rejected_by = rejected_by.and(naming);
     }
-    Err(Diagnosis {
+    let diagnosis = Diagnosis {
         nodes: all.len(),
         never: None,
         reasons,
         rejected_by,
         resolvable,
-    })
+    };
+    (feasible, diagnosis)
 }
 
 /// The weighted sums of the scores of these slots.
@@ -232,7 +267,7 @@ pub(crate) fn score(table: &Table, pod: &PodInfo, all: &Snapshot, feasible: &[u3
 }
 
 /// The slot with the highest score; among several each has the same chance.
-fn best(feasible: &[u32], totals: &[i64], seed: u64) -> (u32, i64) {
+pub(crate) fn best(feasible: &[u32], totals: &[i64], seed: u64) -> (u32, i64) {
     let most = totals.iter().copied().max().unwrap_or(0);
     let count = totals.iter().filter(|total| **total == most).count();
     let lot = draw(seed, count);

@@ -22,7 +22,7 @@ pub struct Diagnosis {
     pub resolvable: Vec<u32>,
 }
 
-/// Filters by their place in the [`Table`].
+/// Filters by their place in the [`Table`], and whether extenders are among those who reject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PluginSet(u32);
 
@@ -31,6 +31,9 @@ impl PluginSet {
     pub fn of(index: usize) -> Self {
         Self(1 << index)
     }
+
+    /// The place of extenders; no filter has it.
+    pub const EXTENDER: usize = 31;
 
     /// Those of both.
     #[must_use]
@@ -81,6 +84,9 @@ impl Diagnosis {
             .iter()
             .enumerate()
             .filter(|(index, _)| self.rejected_by.contains(*index));
+        if self.rejected_by.contains(PluginSet::EXTENDER) {
+            return Events::ANY;
+        }
         let wakes = rejecting.fold(Events::NONE, |wakes, (_, filter)| wakes | filter.wakes());
         if wakes.is_empty() { Events::ANY } else { wakes }
     }

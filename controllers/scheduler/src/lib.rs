@@ -25,8 +25,10 @@
 //! Several schedulerNames, each with plugins of its own, are served by one loop ([`config`]). Why a pod waits, and what
 //! would let it run, is computed when somebody asks ([`explain`]).
 //!
-//! It does not (yet) look at resource claims, nor at what CSI drivers say of their storage's capacity, nor does it ask
-//! extenders. The condition of a gated pod is the API server's to write.
+//! Programs of others that a configuration names are asked about pods over HTTP ([`extender`]); meanwhile the loop goes
+//! on with pods that they are not interested in.
+//!
+//! It does not (yet) look at resource claims, nor at what CSI drivers say of their storage's capacity. The condition of a gated pod is the API server's to write.
 //!
 //! Upstream: `pkg/scheduler`. Start reading at [`decide`], then [`plugins`] (the table), [`cycle`] and [`queue`].
 #![forbid(unsafe_code)]
@@ -38,12 +40,14 @@ mod checks;
 pub mod cluster;
 pub mod cohorts;
 pub mod config;
+mod consult;
 pub mod cycle;
 pub mod decide;
 pub mod diagnosis;
 pub mod domains;
 pub mod engine;
 pub mod explain;
+pub mod extender;
 #[cfg(test)]
 mod kit;
 pub mod metrics;
@@ -61,7 +65,9 @@ pub mod volumes;
 
 use crate::bind::Fate;
 use crate::config::{Config, Profile};
+use crate::consult::Extenders;
 use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
+use crate::extender::{Extender, Question};
 use crate::metrics::{Metrics, Seen};
 use crate::plugins::Table;
 use crate::preempt::Room;
@@ -77,7 +83,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
-use plan::Cause;
+use plan::{Action, Cause};
 use runtime::admin::Shown;
 use runtime::{Change, Executor, Key, Runtime, Watched};
 use std::path::Path;
@@ -97,6 +103,8 @@ pub struct Options {
     pub profiles: Vec<Profile>,
     /// How long pods wait after failed attempts.
     pub backoff: Backoff,
+    /// Who is asked about pods besides, those that are not gone on without first.
+    pub extenders: Vec<Extender>,
     /// What else the file says, for `/configz`.
     pub extras: serde_json::Map<String, serde_json::Value>,
 }
@@ -117,6 +125,7 @@ impl Options {
                 plugin_config: Vec::new(),
             }],
             backoff: Backoff::default(),
+            extenders: Vec::new(),
             extras: serde_json::Map::new(),
         }
     }
@@ -137,6 +146,7 @@ impl Options {
                 initial: times(config.initial_backoff),
                 max: times(config.max_backoff),
             },
+            extenders: config.extenders,
             extras: config.extras,
         })
     }
@@ -149,6 +159,8 @@ pub struct Scheduler(Arc<Shell>);
 enum Errand {
     Bind(Arc<PodInfo>, Arc<str>, Began),
     Tell(Arc<PodInfo>, Arc<str>, Option<Arc<str>>),
+    /// That something went wrong.
+    Confess(Arc<PodInfo>, Arc<str>),
     Preempt(Arc<PodInfo>, Room),
 }
 
@@ -165,6 +177,7 @@ struct Shell {
     /// By schedulerName.
     executors: Vec<(&'static str, Executor)>,
     metrics: Metrics,
+    extenders: Extenders,
     profiles: Arc<[Profile]>,
     /// Held for a decision or a change of the model: microseconds, and never over a wait.
     cycle: Mutex<Cycle>,
@@ -175,7 +188,15 @@ struct Shell {
 
 impl Scheduler {
     /// A scheduler that asks `runtime` for the watches it needs; call it before [`Runtime::start`].
-    pub fn new(runtime: &Runtime, options: Options) -> Self {
+    ///
+    /// # Errors
+    /// A sentence about an extender that cannot be asked: a certificate that is not there.
+    pub fn new(runtime: &Runtime, options: Options) -> Result<Self, String> {
+        let extenders = Extenders::new(&options.extenders)?;
+        if options.extenders.iter().any(Extender::decides) {
+            // They are shown pods as they are.
+            runtime.caches().whole::<Pod>();
+        }
         // They name event sources, which live as long as the process; there are few.
         let names = options.profiles.iter();
         let names = names.map(|profile| -> &'static str { profile.name.clone().leak() });
@@ -186,7 +207,10 @@ impl Scheduler {
             runtime: runtime.clone(),
             executors,
             metrics: runtime.metrics().register(Metrics::register),
-            cycle: Mutex::new(Cycle::new(profiles.clone(), options.backoff)),
+            cycle: Mutex::new(
+                Cycle::new(profiles.clone(), options.backoff).asking(options.extenders.into()),
+            ),
+            extenders,
             profiles,
             changed: Notify::new(),
             moved: Notify::new(),
@@ -229,7 +253,7 @@ impl Scheduler {
                 shell.pod(change);
             }
         }));
-        Self(shell)
+        Ok(Self(shell))
     }
 
     /// Starts the loop. It begins once all nodes and pods are known, so that no node is filled twice after a
@@ -291,62 +315,9 @@ impl Shell {
     async fn decide(self: &Arc<Self>, errands: &mpsc::UnboundedSender<Errand>) {
         loop {
             let began = self.runtime.now();
-            let (next, counts, tries) = {
-                let mut cycle = self.cycle();
-                let next = cycle.next(began, self.runtime.seed());
-                let tries = match &next {
-                    Next::Bind { info, .. } => cycle.tries(&info.uid),
-                    _ => None,
-                };
-                (next, cycle.counts(), tries)
-            };
-            let took = self.since(began);
-            self.metrics.pending(counts);
-            if !matches!(next, Next::Idle(_)) {
-                self.metrics.decided(took);
-            }
+            let seed = self.runtime.seed();
+            let (next, tries) = self.step(|cycle| cycle.next(began, seed));
             match next {
-                Next::Bind { info, node, work } => {
-                    let first = Tries {
-                        first: began,
-                        count: 1,
-                    };
-                    let began = Began {
-                        at: began,
-                        tries: tries.unwrap_or(first),
-                    };
-                    if work.is_empty() {
-                        send(errands, Errand::Bind(info, node, began));
-                    } else {
-                        // It may wait for minutes until its volumes are there.
-                        let shell = self.clone();
-                        self.runtime.spawn("bind", async move {
-                            shell.bind(&info, &node, &work, began).await;
-                        });
-                    }
-                }
-                Next::Nobody {
-                    info,
-                    message,
-                    nominated,
-                    changed,
-                    room,
-                } => {
-                    self.metrics
-                        .attempt(self.profile(&info).0, "unschedulable", took);
-                    self.executor(&info)
-                        .note(&bind::failed_scheduling(&info, &message));
-                    if changed {
-                        send(errands, Errand::Tell(info.clone(), message, nominated));
-                    }
-                    if self.preempts(&info) {
-                        let victims = room.as_ref().map(|room| room.victims.len());
-                        self.metrics.preempted(victims);
-                    }
-                    if let Some(room) = room {
-                        send(errands, Errand::Preempt(info, room));
-                    }
-                }
                 Next::Idle(until) => {
                     let wait =
                         until.map(|until| until.duration_since(self.runtime.now()).unsigned_abs());
@@ -355,9 +326,126 @@ impl Shell {
                         () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)) => {}
                     }
                 }
+                Next::Ask(question) => self.ask(question, began, errands),
+                next => self.act(next, began, tries, errands),
             }
             // A decision takes no await: let the watches and bindings of this thread have their turn.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets the cycle say what to do next, and how often the pod was tried that gets a node.
+    fn step(&self, step: impl FnOnce(&mut Cycle) -> Next) -> (Next, Option<Tries>) {
+        let (next, counts, tries) = {
+            let mut cycle = self.cycle();
+            let next = step(&mut cycle);
+            let tries = match &next {
+                Next::Bind { info, .. } => cycle.tries(&info.uid),
+                _ => None,
+            };
+            (next, cycle.counts(), tries)
+        };
+        self.metrics.pending(counts);
+        (next, tries)
+    }
+
+    /// Asks the extenders beside the loop, and does what their answer leads to. `began` is when the attempt did.
+    fn ask(
+        self: &Arc<Self>,
+        question: Question,
+        began: Timestamp,
+        errands: &mpsc::UnboundedSender<Errand>,
+    ) {
+        let (shell, errands) = (self.clone(), errands.clone());
+        self.runtime.spawn("extenders", async move {
+            let mut question = question;
+            loop {
+                let answer = shell.extenders.ask(&question).await;
+                let (now, seed) = (shell.runtime.now(), shell.runtime.seed());
+                let answered = |cycle: &mut Cycle| {
+                    let next = cycle.answered(answer, now, seed);
+                    next.unwrap_or(Next::Idle(None))
+                };
+                match shell.step(answered) {
+                    (Next::Ask(another), _) => question = another,
+                    (next, tries) => {
+                        shell.act(next, began, tries, &errands);
+                        break;
+                    }
+                }
+            }
+            // The next pod may be asked about.
+            shell.changed.notify_one();
+        });
+    }
+
+    /// Carries out what was decided in an attempt that began then.
+    fn act(
+        self: &Arc<Self>,
+        next: Next,
+        began: Timestamp,
+        tries: Option<Tries>,
+        errands: &mpsc::UnboundedSender<Errand>,
+    ) {
+        let took = self.since(began);
+        match next {
+            Next::Bind { info, node, work } => {
+                self.metrics.decided(took);
+                let first = Tries {
+                    first: began,
+                    count: 1,
+                };
+                let began = Began {
+                    at: began,
+                    tries: tries.unwrap_or(first),
+                };
+                if work.is_empty() {
+                    send(errands, Errand::Bind(info, node, began));
+                } else {
+                    // It may wait for minutes until its volumes are there.
+                    let shell = self.clone();
+                    self.runtime.spawn("bind", async move {
+                        shell.bind(&info, &node, &work, began).await;
+                    });
+                }
+            }
+            Next::Nobody {
+                info,
+                message,
+                nominated,
+                changed,
+                room,
+            } => {
+                self.metrics.decided(took);
+                self.metrics
+                    .attempt(self.profile(&info).0, "unschedulable", took);
+                self.executor(&info)
+                    .note(&bind::failed_scheduling(&info, &message));
+                if changed {
+                    send(errands, Errand::Tell(info.clone(), message, nominated));
+                }
+                if self.preempts(&info) {
+                    let victims = room.as_ref().map(|room| room.victims.len());
+                    self.metrics.preempted(victims);
+                }
+                if let Some(room) = room {
+                    send(errands, Errand::Preempt(info, room));
+                }
+            }
+            Next::Failed {
+                info,
+                message,
+                changed,
+            } => {
+                self.metrics.decided(took);
+                self.metrics.attempt(self.profile(&info).0, "error", took);
+                self.executor(&info)
+                    .note(&bind::failed_scheduling(&info, &message));
+                if changed {
+                    send(errands, Errand::Confess(info, message));
+                }
+            }
+            Next::Ask(_) | Next::Idle(_) => {}
         }
     }
 
@@ -368,6 +456,10 @@ impl Shell {
             }
             Errand::Tell(info, message, nominated) => {
                 self.tell(&info, &message, nominated.as_deref()).await;
+            }
+            Errand::Confess(info, message) => {
+                let action = consult::failed(&info, &message, self.runtime.now());
+                self.write_status(&info, &action).await;
             }
             Errand::Preempt(info, room) => self.make_room(&info, &room).await,
         }
@@ -384,7 +476,12 @@ impl Shell {
         let fate = match volumes {
             Ok(()) => {
                 let watch = self.runtime.now();
-                let fate = bind::bind(&self.runtime, executor, info, node).await;
+                let fate = match self.extenders.bind(info, node).await {
+                    None => bind::bind(&self.runtime, executor, info, node).await,
+                    Some(outcome) => {
+                        consult::bound(&self.runtime, executor, info, node, outcome).await
+                    }
+                };
                 self.metrics
                     .point("Bind", profile, fate == Fate::Bound, self.since(watch));
                 fate
@@ -473,7 +570,11 @@ impl Shell {
 
     async fn tell(&self, info: &PodInfo, message: &str, nominated: Option<&str>) {
         let action = bind::unschedulable(info, message, nominated, self.runtime.now());
-        if let Err(failure) = self.executor(info).run(&action).await {
+        self.write_status(info, &action).await;
+    }
+
+    async fn write_status(&self, info: &PodInfo, action: &Action) {
+        if let Err(failure) = self.executor(info).run(action).await {
             tracing::debug!(pod = %failure.on, error = failure.message, "condition not written");
             let soon = matches!(failure.cause, Cause::Transient | Cause::Conflict);
             self.cycle().untold(&info.uid, soon);

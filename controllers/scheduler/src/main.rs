@@ -1,7 +1,7 @@
 //! The program `kube-scheduler`. Its flags: `kube-scheduler --help`.
 
 use clap::Parser;
-use runtime::serve::{CommonArgs, Component, serve};
+use runtime::serve::{CommonArgs, Component, Misuse, serve};
 use scheduler::{Options, Scheduler};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
         }
     };
     serve(component, args.common, |runtime, _| {
-        Scheduler::new(runtime, options).run();
+        Scheduler::new(runtime, options).map_err(Misuse)?.run();
         Ok(())
     })
     .await

@@ -47,7 +47,7 @@ use std::fmt;
 
 /// The plugins of a scheduler.
 pub struct Table {
-    /// Asked in this order; at most 32.
+    /// Asked in this order; at most 31.
     pub filters: Vec<Box<dyn Filter>>,
     /// Each with its weight.
     pub scores: Vec<(Box<dyn Score>, i64)>,

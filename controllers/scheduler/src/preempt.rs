@@ -11,6 +11,7 @@ use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use objects::{meta, pod};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl Candidates {
 #[derive(Clone, Debug)]
 pub enum Preemption {
     /// It is not looked for, for this reason; a nomination that the pod has stays.
-    Ineligible(&'static str),
+    Ineligible(Cow<'static, str>),
     /// No pods' leaving would help, for these reasons.
     Helpless(String),
     /// These pods have to leave this node.
@@ -70,10 +71,11 @@ pub struct Room {
 }
 
 /// A node with the pods that would have to leave it.
-struct Candidate<'a> {
-    info: &'a NodeInfo,
-    victims: Vec<Arc<PodInfo>>,
-    violations: usize,
+pub(crate) struct Candidate<'a> {
+    pub(crate) info: &'a NodeInfo,
+    pub(crate) victims: Vec<Arc<PodInfo>>,
+    /// How many of them a disruption budget protects.
+    pub(crate) violations: usize,
 }
 
 impl Preemption {
@@ -95,12 +97,27 @@ pub fn preempt(
     diagnosis: &Diagnosis,
     seed: u64,
 ) -> Preemption {
+    match candidates(table, pod, all, diagnosis, seed) {
+        Ok(candidates) => choose(pod, candidates),
+        Err(nowhere) => nowhere,
+    }
+}
+
+/// The nodes to choose from, at least one; otherwise why there is none.
+pub(crate) fn candidates<'a>(
+    table: &Table,
+    pod: &PodInfo,
+    all: &'a Snapshot,
+    diagnosis: &Diagnosis,
+    seed: u64,
+) -> Result<Vec<Candidate<'a>>, Preemption> {
     if pod.spec().preemption_policy.as_deref() == Some("Never") {
-        return Preemption::Ineligible("not eligible due to preemptionPolicy=Never.");
+        let text = "not eligible due to preemptionPolicy=Never.";
+        return Err(Preemption::Ineligible(text.into()));
     }
     if is_waiting_for_room(pod, all, diagnosis) {
         let text = "not eligible due to a terminating pod on the nominated node.";
-        return Preemption::Ineligible(text);
+        return Err(Preemption::Ineligible(text.into()));
     }
     let possible = &diagnosis.resolvable;
     let is_least = all
@@ -121,7 +138,7 @@ pub fn preempt(
     };
     match tried {
         None => count(VICTIMLESS, possible.len()),
-        Some(Ok(room)) => return Preemption::Room(room),
+        Some(Ok(candidates)) => return Ok(candidates),
         Some(Err((victimless, reasons))) => {
             count(VICTIMLESS, victimless);
             for (text, number) in &reasons {
@@ -129,7 +146,22 @@ pub fn preempt(
             }
         }
     }
-    Preemption::Helpless(histogram(diagnosis.nodes, &outcomes))
+    let text = histogram(diagnosis.nodes, &outcomes);
+    Err(Preemption::Helpless(text))
+}
+
+/// The best of these.
+pub(crate) fn choose(pod: &PodInfo, candidates: Vec<Candidate<'_>>) -> Preemption {
+    let Some(best) = candidates.into_iter().min_by_key(rank) else {
+        return Preemption::Ineligible("no candidate node for preemption".into());
+    };
+    let displaced = best.info.nominees.iter();
+    let displaced = displaced.filter(|other| other.priority < pod.priority);
+    Preemption::Room(Room {
+        node: best.info.name.clone(),
+        victims: best.victims,
+        displaced: displaced.cloned().collect(),
+    })
 }
 
 const HELPLESS: &str = "Preemption is not helpful for scheduling";
@@ -156,15 +188,15 @@ fn is_leaving_for_others(victim: &PodInfo) -> bool {
 
 type Nowhere = (usize, BTreeMap<String, usize>);
 
-/// The best room there is; otherwise how many nodes have no victims, and why the others would not do without theirs.
-fn dry_run(
+/// Nodes with room to be made; otherwise how many have no victims, and why the others would not do without theirs.
+fn dry_run<'a>(
     checks: &Checks<'_>,
     pod: &PodInfo,
-    all: &Snapshot,
+    all: &'a Snapshot,
     table: &Table,
     possible: &[u32],
     seed: u64,
-) -> Result<Room, Nowhere> {
+) -> Result<Vec<Candidate<'a>>, Nowhere> {
     let enough = table.candidates.of(possible.len());
     let offset = (seed % possible.len().max(1) as u64) as usize;
     let (mut candidates, mut violating) = (Vec::new(), 0);
@@ -182,16 +214,10 @@ fn dry_run(
             Err(no_victims) => victimless += usize::from(no_victims),
         }
     }
-    let Some(best) = candidates.into_iter().min_by_key(rank) else {
-        return Err((victimless, tally.sum(checks).0));
-    };
-    let displaced = best.info.nominees.iter();
-    let displaced = displaced.filter(|other| other.priority < pod.priority);
-    Ok(Room {
-        node: best.info.name.clone(),
-        victims: best.victims,
-        displaced: displaced.cloned().collect(),
-    })
+    match candidates.is_empty() {
+        true => Err((victimless, tally.sum(checks).0)),
+        false => Ok(candidates),
+    }
 }
 
 /// preemption.go `pickOneNodeForPreemption`; of several with the same rank the first is taken.

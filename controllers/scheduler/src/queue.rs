@@ -294,6 +294,15 @@ impl Queue {
         }
     }
 
+    /// A pod in flight of which nothing came is tried again at once.
+    pub fn again(&mut self, uid: &str) {
+        let place = self.pods.get(uid).and_then(|entry| entry.place);
+        if matches!(place, Some(Place::InFlight { .. })) {
+            self.leave(uid);
+            self.enter(uid, Place::Active);
+        }
+    }
+
     /// A pod that waits for changes is tried again without one.
     pub fn retry(&mut self, uid: &str, now: Timestamp) {
         let entry = self.pods.get(uid);

@@ -29,7 +29,7 @@ impl World {
             ..Default::default()
         };
         let runtime = Runtime::new(sim.client_for(ACTOR), options);
-        Scheduler::new(&runtime, Options::default()).run();
+        Scheduler::new(&runtime, Options::default()).unwrap().run();
         runtime.start().await;
         Self {
             sim: sim.clone(),

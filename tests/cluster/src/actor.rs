@@ -58,7 +58,8 @@ impl Actor {
                 {
                     (entry.run)(&runtime, &settings);
                 }
-                scheduler::Scheduler::new(&runtime, scheduler::Options::default()).run();
+                let scheduler = scheduler::Scheduler::new(&runtime, scheduler::Options::default());
+                scheduler.map_err(|wrong| anyhow!(wrong))?.run();
                 runtime.start().await;
                 Ok(Loops::Corten(runtime))
             }
@@ -109,7 +110,7 @@ fn settings(plane: &ControlPlane) -> Result<Settings> {
 }
 
 /// A process of ours with this access.
-fn process(access: &Config, writer: Writer) -> Result<Runtime> {
+pub(crate) fn process(access: &Config, writer: Writer) -> Result<Runtime> {
     let client = Client::try_from(writer.signs(access.clone()))?;
     Ok(Runtime::new(client, runtime::Options::default()))
 }

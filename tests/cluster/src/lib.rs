@@ -28,6 +28,7 @@ mod failure;
 mod folder;
 mod namespace;
 mod program;
+mod second;
 mod shown;
 
 pub use actor::{Actor, actor};
@@ -36,6 +37,7 @@ pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Kind, Namespace, with_namespace};
 pub use program::program;
+pub use second::Second;
 pub use shown::{free_port, scrape};
 
 use anyhow::{Context, Result, anyhow};

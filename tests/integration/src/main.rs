@@ -12,6 +12,7 @@ mod daemonset;
 mod deployment;
 mod disruption;
 mod endpoints;
+mod extender;
 mod garbagecollector;
 mod hostile;
 mod housekeeping;

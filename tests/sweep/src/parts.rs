@@ -89,7 +89,8 @@ pub(crate) fn run(runtime: &Runtime, part: Part) {
             runtime.run(TokenCleaner, WORKERS);
         }
         Part::Scheduler => {
-            scheduler::Scheduler::new(runtime, scheduler::Options::default()).run();
+            let scheduler = scheduler::Scheduler::new(runtime, scheduler::Options::default());
+            scheduler.expect("there are no extenders").run();
         }
         Part::Kubelet => {
             let agent = kubelet::Agent::new(runtime, kubelet::Options::default());

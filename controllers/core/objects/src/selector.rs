@@ -199,7 +199,7 @@ fn check(
 }
 
 /// A qualified name: an optional DNS subdomain and a slash, then a name of at most 63 characters.
-pub(crate) fn valid_key(key: &str) -> bool {
+pub fn valid_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((prefix, name)) => {
             let label = |label: &str| {

@@ -1,7 +1,7 @@
 //! Flags that every binary has, in groups to be flattened into its own. Names, defaults and spellings
 //! (`--leader-elect=false`, `1m30s`) are upstream's, so that a manifest's `command` can be kept.
 
-mod connect;
+pub(crate) mod connect;
 mod go;
 
 use crate::lease::ElectionOptions;

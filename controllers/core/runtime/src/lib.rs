@@ -33,6 +33,7 @@ mod limit;
 pub mod log;
 pub mod meta;
 pub mod metrics;
+pub mod outside;
 pub mod plans;
 mod process;
 mod queue;

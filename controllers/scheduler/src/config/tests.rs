@@ -135,7 +135,6 @@ fn what_is_wrong_is_said_with_its_field() {
             "percentageOfNodesToScore: 101".to_owned(),
             "percentageOfNodesToScore: 101 is not in 0 to 100",
         ),
-        ("extenders: [{ urlPrefix: x }]".to_owned(), "extenders: "),
         (
             "profiles: [{}, {}]".to_owned(),
             "profiles[1].schedulerName: \"default-scheduler\" is there twice",
@@ -243,4 +242,98 @@ profiles:
     let all = plugins.to_string();
     assert!(!all.contains("ImageLocality") && !all.contains("DefaultPreemption"));
     assert_eq!(show(&first.to_string()), first);
+}
+
+#[test]
+fn extenders_are_read_and_those_that_may_fail_come_last() {
+    let text = "extenders:
+- { urlPrefix: 'https://a/x', filterVerb: f, ignorable: true, enableHTTPS: true, httpTimeout: 100ms }
+- { urlPrefix: 'http://b', prioritizeVerb: p, weight: 2, bindVerb: b, preemptVerb: e, nodeCacheCapable: true,
+    managedResources: [{ name: x.io/gpu, ignoredByScheduler: true }, { name: x.io/nic }] }
+- { urlPrefix: 'https://c', tlsConfig: { caFile: ca.pem, certData: QQ==, keyData: Qg==, serverName: c.x } }";
+    let config = read(text).unwrap();
+    let [first, second, third] = &config.extenders[..] else {
+        panic!("{:?}", config.extenders)
+    };
+    assert_eq!(
+        [&first.url, &second.url, &third.url],
+        ["http://b", "https://c", "https://a/x"]
+    );
+    let verbs = [
+        &first.filter,
+        &first.prioritize,
+        &first.preempt,
+        &first.bind,
+    ];
+    assert_eq!(verbs, ["", "p", "e", "b"]);
+    assert!(first.is_cache_capable && first.weight == 2 && first.timeout.as_secs() == 5);
+    assert_eq!(
+        first.managed.iter().collect::<Vec<_>>(),
+        ["x.io/gpu", "x.io/nic"]
+    );
+    assert!(!second.tls.insecure && second.tls.server_name.as_deref() == Some("c.x"));
+    assert!(third.is_ignorable && third.tls.insecure && third.timeout.as_millis() == 100);
+    // What it looks after alone no filter does.
+    let pod = crate::kit::info(
+        "a",
+        crate::kit::requests(serde_json::json!({ "x.io/gpu": "1" })),
+    );
+    let nodes = crate::kit::cluster([crate::kit::node("n", serde_json::json!({}))]);
+    let decided = crate::decide::decide(&config.profiles[0].table, &pod, nodes.snapshot(), 0);
+    assert!(
+        matches!(decided, crate::decide::Decision::Bind { .. }),
+        "{decided:?}"
+    );
+    // Shown, but for the key.
+    let shown = config.extras["extenders"].to_string();
+    assert!(
+        shown.contains("certData") && !shown.contains("keyData"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_an_extender_is_named() {
+    let wrong = |text: &str| read(&format!("extenders: [{text}]")).unwrap_err();
+    for (text, said) in [
+        (
+            "{ filterVerb: f }",
+            "extenders[0]: missing field `urlPrefix`",
+        ),
+        (
+            "{ urlPrefix: 'ftp://a' }",
+            "extenders[0].urlPrefix: \"ftp://a\" is not a URL like http://10.0.0.1:8888/x",
+        ),
+        (
+            "{ urlPrefix: 'http://a', prioritizeVerb: p }",
+            "extenders[0].weight: 0 is not greater than 0",
+        ),
+        (
+            "{ urlPrefix: 'http://a', httpTimeout: soon }",
+            "extenders[0].httpTimeout: expected a duration like 15s, 1m30s or 500ms",
+        ),
+        (
+            "{ urlPrefix: 'http://a', managedResources: [{ name: cpu }] }",
+            "extenders[0].managedResources[0].name: \"cpu\" is no name of an extended resource",
+        ),
+        (
+            "{ urlPrefix: 'http://a', managedResources: [{ name: x.io/a }, { name: x.io/a }] }",
+            "extenders[0].managedResources[1].name: \"x.io/a\" is there twice",
+        ),
+        (
+            "{ urlPrefix: 'http://a', bindVerb: b }, { urlPrefix: 'http://b', bindVerb: b }",
+            "extenders: 2 have a bindVerb, and one can",
+        ),
+        (
+            "{ urlPrefix: 'https://a', tlsConfig: { insecure: true, caFile: f } }",
+            "extenders[0].tlsConfig: insecure and an authority exclude each other",
+        ),
+        (
+            "{ urlPrefix: 'https://a', tlsConfig: { certFile: f } }",
+            "extenders[0].tlsConfig: a certificate and its key belong together",
+        ),
+    ] {
+        assert_eq!(wrong(text), said, "{text}");
+    }
+    assert!(wrong("{ urlPrefix: 'http://a', verb: f }").contains("unknown field `verb`"));
 }

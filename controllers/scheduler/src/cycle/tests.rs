@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod asking;
 mod bad_input;
 mod random;
 
@@ -30,7 +31,11 @@ fn on(node: &str, mut more: Value) -> Value {
 
 /// What it does next, as text.
 fn next(cycle: &mut Cycle, now: f64) -> String {
-    match cycle.next(at(now), 1) {
+    say(cycle.next(at(now), 1))
+}
+
+fn say(next: Next) -> String {
+    match next {
         Next::Bind { info, node, .. } => format!("{} to {node}", meta::name(&info.pod.metadata)),
         Next::Nobody { info, changed, .. } => {
             format!(
@@ -38,6 +43,10 @@ fn next(cycle: &mut Cycle, now: f64) -> String {
                 meta::name(&info.pod.metadata),
                 if changed { ", told" } else { "" }
             )
+        }
+        Next::Ask(question) => format!("{} asked about", meta::name(&question.info.pod.metadata)),
+        Next::Failed { info, message, .. } => {
+            format!("{} failed: {message}", meta::name(&info.pod.metadata))
         }
         Next::Idle(_) => "idle".to_owned(),
     }
@@ -460,6 +469,7 @@ fn nobody_waits_who_could_run() {
                 match cycle.next(at(now), random.next()) {
                     Next::Idle(_) => break,
                     Next::Nobody { .. } => {}
+                    Next::Ask(_) | Next::Failed { .. } => panic!("there are no extenders"),
                     Next::Bind { info, node, .. } => {
                         cycle.bound(&info.uid);
                         let mut pod = (*info.pod).clone();

@@ -97,6 +97,11 @@ pub fn connect(config: &Config, metrics: &Metrics) -> Result<Client, Error> {
     build(config, Some(metrics))
 }
 
+/// A client for a server that is not the API server, whose requests are not counted.
+pub(crate) fn plain(config: &Config) -> Result<Client, Error> {
+    build(config, None)
+}
+
 /// What [`client`] and [`connect`] build from.
 pub async fn config(args: &ClientArgs, user_agent: &str) -> Result<Config, Error> {
     if args.kube_api_qps.is_some() || args.kube_api_burst.is_some() {
@@ -272,7 +277,7 @@ fn first_line(text: &str) -> String {
 }
 
 /// The cause behind the layers: `Connection refused (os error 111)`.
-fn root(error: &kube::Error) -> String {
+pub(crate) fn root(error: &kube::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     let mut depth = error.source();
     while let Some(next) = depth {

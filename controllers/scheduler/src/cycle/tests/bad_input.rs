@@ -23,6 +23,7 @@ fn said(nodes: Vec<Arc<Node>>, on_node: Vec<Value>, bad: Value) -> String {
                 bound = format!("{} on {node}", meta::name(&info.pod.metadata));
             }
             Next::Nobody { message: of, .. } => message = of.to_string(),
+            Next::Ask(_) | Next::Failed { .. } => panic!("there are no extenders"),
             Next::Idle(_) => panic!("there are two pods"),
         }
     }

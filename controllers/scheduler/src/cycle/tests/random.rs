@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::decide::decide;
+use crate::extender::{About, Answer, Opinion};
 use crate::kit::{Random, info};
 use std::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ struct Server {
     pods: BTreeMap<String, Value>,
     /// What was told to be bound, and has not been answered.
     binding: Vec<(Arc<PodInfo>, String)>,
+    /// What an extender was asked, and has not answered.
+    asked: Option<Question>,
     /// What the watch has yet to show.
     unseen: Vec<String>,
     made: usize,
@@ -30,11 +33,12 @@ impl Server {
     fn new(seed: u64) -> Self {
         Self {
             random: Random(seed),
-            cycle: cycle(),
+            cycle: cycle().asking([super::asking::extender()].into()),
             time: 0.0,
             nodes: BTreeMap::new(),
             pods: BTreeMap::new(),
             binding: Vec::new(),
+            asked: None,
             unseen: Vec::new(),
             made: 0,
             events: BTreeMap::new(),
@@ -62,7 +66,7 @@ impl Server {
 
     fn step(&mut self) {
         self.time += self.random.below(2000) as f64 / 1000.0;
-        match self.random.below(14) {
+        match self.random.below(15) {
             0 | 1 => self.put_node(),
             2 if self.random.once_in(3) => self.remove_node(),
             3..=5 => self.create(),
@@ -70,6 +74,7 @@ impl Server {
             7 => self.change(),
             8 => self.see(),
             9 => self.answer(),
+            10 => self.opine(true),
             _ => self.next(),
         }
     }
@@ -114,6 +119,9 @@ impl Server {
                 json!({ "spec": { "nodeSelector": { "pool": pool } } }),
             );
         }
+        if self.random.once_in(3) {
+            merge(&mut of, super::asking::devices(cpu));
+        }
         if self.random.once_in(6) {
             merge(
                 &mut of,
@@ -155,7 +163,57 @@ impl Server {
 
     fn next(&mut self) {
         let seed = self.random.next();
-        match self.cycle.next(at(self.time), seed) {
+        let next = self.cycle.next(at(self.time), seed);
+        self.act(next);
+    }
+
+    /// The extender answers, and if it is `moody`, anything.
+    fn opine(&mut self, moody: bool) {
+        let Some(question) = self.asked.take() else {
+            return;
+        };
+        self.count("asked");
+        let mut half = |count: usize| match moody && self.random.once_in(2) {
+            true => self.random.below(count + 1),
+            false => count,
+        };
+        let answer = match question.about {
+            About::Nodes(mut nodes) => {
+                nodes.truncate(half(nodes.len()));
+                let passed = nodes
+                    .iter()
+                    .map(|node| meta::name(&node.metadata).to_owned());
+                let passed = passed.collect();
+                Answer::Nodes(Ok(Opinion {
+                    passed,
+                    ..Opinion::default()
+                }))
+            }
+            About::Victims(mut candidates) => {
+                candidates.truncate(half(candidates.len()));
+                Answer::Victims(Ok(candidates))
+            }
+        };
+        let is_down = moody && self.random.once_in(4);
+        let answer = match answer {
+            Answer::Nodes(_) if is_down => Answer::Nodes(Err("down".to_owned())),
+            Answer::Victims(_) if is_down => Answer::Victims(Err("down".to_owned())),
+            answer => answer,
+        };
+        let seed = self.random.next();
+        match self.cycle.answered(answer, at(self.time), seed) {
+            Some(next) => self.act(next),
+            None => self.count("too late"),
+        }
+    }
+
+    fn act(&mut self, next: Next) {
+        match next {
+            Next::Ask(question) => {
+                assert!(self.asked.is_none(), "one at a time");
+                self.asked = Some(question);
+            }
+            Next::Failed { .. } => self.count("failed"),
             Next::Bind { info, node, .. } => self.bind(info, &node),
             Next::Nobody {
                 info,
@@ -251,9 +309,12 @@ impl Server {
             while !self.binding.is_empty() {
                 self.answer();
             }
+            self.opine(false);
             let seed = self.random.next();
             match self.cycle.next(at(self.time), seed) {
                 Next::Bind { info, node, .. } => self.bind(info, &node),
+                Next::Ask(question) => self.asked = Some(question),
+                Next::Failed { .. } => panic!("the extender is well"),
                 Next::Nobody { room, .. } => {
                     let victims = room.iter().flat_map(|room| &room.victims);
                     for victim in victims {
@@ -296,7 +357,7 @@ fn no_pod_is_forgotten_and_none_waits_that_could_run() {
         }
     }
     // It has seen everything.
-    assert_eq!(events.len(), 10, "{events:?}");
+    assert_eq!(events.len(), 13, "{events:?}");
     assert!(events.values().all(|count| *count > 20), "{events:?}");
 }
 

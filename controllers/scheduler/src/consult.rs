@@ -1,0 +1,211 @@
+//! Asks extenders, one after the other, and makes one answer of theirs.
+//!
+//! Upstream: `pkg/scheduler/schedule_one.go` (`findNodesThatPassExtenders`, `prioritizeNodes`, `extendersBinding`),
+//! `framework/preemption/preemption.go` (`callExtenders`).
+
+use crate::bind::{self, Fate};
+use crate::extender::{About, Answer, Candidate, Extender, Opinion, Question};
+use crate::snapshot::PodInfo;
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use objects::meta;
+use objects::pod::condition;
+use plan::{Action, PatchType, Reference};
+use runtime::outside::Outside;
+use runtime::{Executor, Runtime};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The extenders of a scheduler, those that cannot be gone on without first.
+pub(crate) struct Extenders(Vec<(Extender, Outside)>);
+
+impl Extenders {
+    /// Those that can be reached as they say.
+    ///
+    /// # Errors
+    /// A sentence that says which of them cannot be asked, and why.
+    pub(crate) fn new(all: &[Extender]) -> Result<Self, String> {
+        let each = all.iter().map(|extender| {
+            let outside = Outside::new(&extender.url, &extender.tls, extender.timeout);
+            let outside = outside.map_err(|error| format!("extender {}: {error}", extender.url))?;
+            Ok((extender.clone(), outside))
+        });
+        each.collect::<Result<_, String>>().map(Self)
+    }
+
+    /// Those that are interested in a pod and have a verb.
+    fn with<'a>(
+        &'a self,
+        pod: &'a Pod,
+        verb: fn(&Extender) -> &str,
+    ) -> impl Iterator<Item = &'a (Extender, Outside)> {
+        let all = self.0.iter();
+        all.filter(move |(of, _)| !verb(of).is_empty() && of.is_interested(pod))
+    }
+
+    /// What they say to a question.
+    pub(crate) async fn ask(&self, question: &Question) -> Answer {
+        let pod = &question.info.pod;
+        match &question.about {
+            About::Nodes(nodes) => Answer::Nodes(self.nodes(pod, nodes.clone()).await),
+            About::Victims(candidates) => {
+                Answer::Victims(self.victims(pod, candidates.clone()).await)
+            }
+        }
+    }
+
+    async fn nodes(&self, pod: &Pod, mut nodes: Vec<Arc<Node>>) -> Result<Opinion, String> {
+        let mut opinion = Opinion::default();
+        for (extender, outside) in self.with(pod, |of| &of.filter) {
+            if nodes.is_empty() {
+                break;
+            }
+            let answer = post(
+                outside,
+                &extender.filter,
+                &extender.about_nodes(pod, &nodes),
+            )
+            .await;
+            let sifted = answer.and_then(|it| extender.sift(&it, &mut nodes, &mut opinion));
+            if let Err(error) = sifted {
+                if !extender.is_ignorable {
+                    return Err(error);
+                }
+                tracing::info!(
+                    extender = extender.url,
+                    error,
+                    "goes on without an extender"
+                );
+            }
+        }
+        // Of one node there is none that is better.
+        if nodes.len() > 1 {
+            let asked = self
+                .with(pod, |of| &of.prioritize)
+                .map(|(extender, outside)| {
+                    let question = extender.about_nodes(pod, &nodes);
+                    async move {
+                        (
+                            extender,
+                            post(outside, &extender.prioritize, &question).await,
+                        )
+                    }
+                });
+            for (extender, answer) in join_all(asked).await {
+                match answer {
+                    Ok(answer) => extender.score(&answer, &mut opinion),
+                    // The others say which node is better.
+                    Err(error) => tracing::debug!(extender = extender.url, error, "no priorities"),
+                }
+            }
+        }
+        let names = nodes
+            .iter()
+            .map(|node| meta::name(&node.metadata).to_owned());
+        opinion.passed = names.collect();
+        Ok(opinion)
+    }
+
+    async fn victims(
+        &self,
+        pod: &Pod,
+        mut candidates: Vec<Candidate>,
+    ) -> Result<Vec<Candidate>, String> {
+        for (extender, outside) in self.with(pod, |of| &of.preempt) {
+            if candidates.is_empty() {
+                break;
+            }
+            let question = extender.about_victims(pod, &candidates);
+            let answer = post(outside, &extender.preempt, &question).await;
+            match answer.and_then(|it| extender.victims(&it, &candidates)) {
+                Ok(left) => candidates = left,
+                Err(error) if extender.is_ignorable => {
+                    tracing::info!(
+                        extender = extender.url,
+                        error,
+                        "goes on without an extender"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Lets the extender bind the pod that binds such pods; None if there is none, or it failed and is ignorable.
+    pub(crate) async fn bind(&self, info: &PodInfo, node: &str) -> Option<Result<(), String>> {
+        for (extender, outside) in self.with(&info.pod, |of| &of.bind) {
+            let question = Extender::about_binding(info, node);
+            let answer = post(outside, &extender.bind, &question).await;
+            match answer.and_then(|it| Extender::binding(&it)) {
+                Err(error) if extender.is_ignorable => {
+                    tracing::info!(
+                        extender = extender.url,
+                        error,
+                        "goes on without an extender"
+                    );
+                }
+                outcome => return Some(outcome),
+            }
+        }
+        None
+    }
+}
+
+/// How a binding ended that an extender was asked for. An answer that says that it failed, or was lost, may come from one
+/// that has bound the pod.
+pub(crate) async fn bound(
+    runtime: &Runtime,
+    executor: &Executor,
+    info: &PodInfo,
+    node: &str,
+    outcome: Result<(), String>,
+) -> Fate {
+    let Err(error) = outcome else {
+        executor.note(&bind::scheduled(info, node));
+        return Fate::Bound;
+    };
+    let fate = bind::whereabouts(runtime, info, node).await;
+    match fate {
+        Fate::Bound => executor.note(&bind::scheduled(info, node)),
+        Fate::Unbound => executor.note(&bind::failed_scheduling(info, &error)),
+        Fate::Elsewhere => {}
+    }
+    fate
+}
+
+/// Writes into the pod's condition what went wrong about it, and that no room is made for it.
+pub(crate) fn failed(info: &PodInfo, message: &str, now: Timestamp) -> Action {
+    let old = condition(&info.pod, "PodScheduled").filter(|old| old.status == "False");
+    let since = old.and_then(|old| old.last_transition_time.clone());
+    let condition = PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: "False".to_owned(),
+        reason: Some("SchedulerError".to_owned()),
+        message: Some(message.to_owned()),
+        observed_generation: info.pod.metadata.generation,
+        last_transition_time: since.or(Some(Time(now))),
+        last_probe_time: None,
+    };
+    let body = json!({
+        "metadata": { "uid": &*info.uid },
+        "status": { "conditions": [condition], "nominatedNodeName": null },
+    });
+    Action::patch_status(Reference::to(&*info.pod), PatchType::Strategic, body)
+        .because("an extender failed")
+}
+
+async fn post(outside: &Outside, verb: &str, question: &Value) -> Result<Value, String> {
+    let answer = outside
+        .post(verb, question.to_string().into_bytes())
+        .await?;
+    if answer.code != 200 {
+        let (url, code) = (outside.url(), answer.code);
+        return Err(format!(
+            "failed {verb} with extender at URL {url}/{verb}, code {code}"
+        ));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| error.to_string())
+}
