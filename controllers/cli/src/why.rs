@@ -14,7 +14,7 @@ use runtime::args::{self, ClientArgs};
 use runtime::serve::Misuse;
 use scheduler::Options;
 use scheduler::explain::{Answer, Objects, explain, standing};
-use scheduler::snapshot::PodInfo;
+use scheduler::pods::PodInfo;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::process::ExitCode;
@@ -82,7 +82,7 @@ async fn answer(client: Client, pod: Pod, options: &Options) -> anyhow::Result<A
     if let Some(answer) = standing(&pod, &ours) {
         return Ok(answer);
     }
-    let info = Arc::new(PodInfo::of(Arc::new(pod)));
+    let info = Arc::new(PodInfo::of(&pod));
     let name = info.spec().scheduler_name.as_deref();
     let mut profiles = options.profiles.iter();
     let profile = profiles

@@ -13,8 +13,8 @@ use scheduler::cycle::{Cycle, Next};
 use scheduler::decide::{Decision, decide};
 use scheduler::engine::Engine;
 use scheduler::plugins::Table;
+use scheduler::pods::PodInfo;
 use scheduler::queue::Backoff;
-use scheduler::snapshot::PodInfo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,7 +154,7 @@ fn run(workload: &Workload) {
             let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner, "controller": true }]);
             pod.metadata.owner_references = serde_json::from_value(owner).ok();
         }
-        Arc::new(PodInfo::of(Arc::new(pod)))
+        Arc::new(PodInfo::of(&pod))
     };
     let (mut took, mut plain, mut tried, mut bound) = (Duration::ZERO, Duration::ZERO, 0, 0);
     let (mut times, mut slowest) = (Vec::with_capacity(workload.pods), Duration::ZERO);
@@ -224,7 +224,7 @@ fn waiting() {
                 Next::Nobody { .. } | Next::Ask(_) | Next::Failed { .. } => {}
                 Next::Bind { info, node, .. } => {
                     cycle.bound(&info.uid);
-                    let mut pod = (*info.pod).clone();
+                    let mut pod = info.object();
                     pod.spec.get_or_insert_default().node_name = Some(node.to_string());
                     cycle.pod(&Arc::new(pod), now(second));
                     bound.push(info.uid.clone());

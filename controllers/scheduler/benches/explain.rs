@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use scheduler::cluster::Cluster;
 use scheduler::explain::explain;
 use scheduler::plugins::Table;
-use scheduler::snapshot::PodInfo;
+use scheduler::pods::PodInfo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,7 +32,7 @@ fn pod(name: &str, spec: &Value) -> Arc<PodInfo> {
         "spec": spec,
     });
     let pod: Pod = serde_json::from_value(value).expect("a valid pod");
-    Arc::new(PodInfo::of(Arc::new(pod)))
+    Arc::new(PodInfo::of(&pod))
 }
 
 fn main() {

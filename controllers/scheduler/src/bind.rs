@@ -3,14 +3,14 @@
 //! Upstream: `framework/plugins/defaultbinder/default_binder.go`, `pkg/scheduler/schedule_one.go`
 //! (`handleSchedulingFailure`).
 
+use crate::pods::PodInfo;
 use crate::preempt::{self, Room};
-use crate::snapshot::PodInfo;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod, PodCondition};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Api;
 use objects::{meta, pod};
-use plan::{Action, Cause, Note, PatchType, Plan, Reference};
+use plan::{Action, Cause, Note, PatchType, Plan};
 use runtime::{Executor, Runtime};
 use serde_json::json;
 use std::time::Duration;
@@ -33,22 +33,16 @@ pub enum Fate {
 
 /// The binding of this incarnation of the pod to the node, with its event.
 pub fn binding(info: &PodInfo, node: &str) -> Action {
-    let of = &info.pod.metadata;
     let body = Binding {
-        metadata: ObjectMeta {
-            name: of.name.clone(),
-            namespace: of.namespace.clone(),
-            // The API server binds no other incarnation than this.
-            uid: of.uid.clone(),
-            ..ObjectMeta::default()
-        },
+        // The API server binds no other incarnation than this.
+        metadata: info.meta(),
         target: ObjectReference {
             kind: Some("Node".to_owned()),
             name: Some(node.to_owned()),
             ..ObjectReference::default()
         },
     };
-    let on = Reference::to(&*info.pod);
+    let on = info.reference();
     let scheduled = scheduled(info, node);
     Action::create_sub(on.clone(), "binding", body)
         .noting(&on, scheduled.reason, scheduled.message)
@@ -57,17 +51,14 @@ pub fn binding(info: &PodInfo, node: &str) -> Action {
 
 /// The event of a pod that was given a node.
 pub(crate) fn scheduled(info: &PodInfo, node: &str) -> Note {
-    let (namespace, name) = (
-        meta::namespace(&info.pod.metadata),
-        meta::name(&info.pod.metadata),
-    );
+    let (namespace, name) = (info.namespace(), &info.name);
     let message = format!("Successfully assigned {namespace}/{name} to {node}");
-    Note::normal(&Reference::to(&*info.pod), "Scheduled", message)
+    Note::normal(&info.reference(), "Scheduled", message)
 }
 
 /// The event of a pod that was not given a node.
 pub fn failed_scheduling(info: &PodInfo, message: &str) -> Note {
-    Note::warning(&Reference::to(&*info.pod), FAILED, truncate(message))
+    Note::warning(&info.reference(), FAILED, truncate(message))
 }
 
 fn truncate(message: &str) -> String {
@@ -82,8 +73,8 @@ fn truncate(message: &str) -> String {
 }
 
 /// Whether the pod's condition says already that there is no node for it, for this reason.
-pub fn says(pod: &Pod, message: &str) -> bool {
-    pod::condition(pod, SCHEDULED).is_some_and(|condition| {
+pub fn says(info: &PodInfo, message: &str) -> bool {
+    info.condition(SCHEDULED).is_some_and(|condition| {
         condition.status == "False"
             && condition.reason.as_deref() == Some("Unschedulable")
             && condition.message.as_deref() == Some(message)
@@ -97,13 +88,15 @@ pub fn unschedulable(
     nominated: Option<&str>,
     now: Timestamp,
 ) -> Action {
-    let old = pod::condition(&info.pod, SCHEDULED).filter(|old| old.status == "False");
+    let old = info
+        .condition(SCHEDULED)
+        .filter(|old| old.status == "False");
     let condition = PodCondition {
         type_: SCHEDULED.to_owned(),
         status: "False".to_owned(),
         reason: Some("Unschedulable".to_owned()),
         message: Some(message.to_owned()),
-        observed_generation: info.pod.metadata.generation,
+        observed_generation: info.generation(),
         last_transition_time: old
             .and_then(|old| old.last_transition_time.clone())
             .or(Some(Time(now))),
@@ -113,31 +106,27 @@ pub fn unschedulable(
         "metadata": { "uid": &*info.uid },
         "status": { "conditions": [condition], "nominatedNodeName": nominated },
     });
-    Action::patch_status(Reference::to(&*info.pod), PatchType::Strategic, body)
-        .because("no node will do")
+    Action::patch_status(info.reference(), PatchType::Strategic, body).because("no node will do")
 }
 
 /// Makes room for a pod: those that have to leave are marked and then deleted, those for which room was made there before
 /// are told (upstream: `framework/preemption/executor.go`).
 pub fn make_room(info: &PodInfo, room: &Room, now: Timestamp) -> Plan {
-    let staying = room
-        .victims
-        .iter()
-        .filter(|victim| !meta::is_deleting(&victim.pod.metadata));
+    let staying = room.victims.iter().filter(|victim| !victim.leaving);
     let mut plan = Plan::none();
     let displaced = room.displaced.iter().map(|other| {
         let body = json!({
             "metadata": { "uid": &*other.uid }, "status": { "nominatedNodeName": null },
         });
-        Action::patch_status(Reference::to(&*other.pod), PatchType::Strategic, body)
+        Action::patch_status(other.reference(), PatchType::Strategic, body)
             .because("a more important pod gets its place")
     });
     let marked = staying.clone().map(|victim| mark(info, victim, now));
     plan.then(displaced.chain(marked).collect());
     let deleted = staying.map(|victim| {
         let message = format!("Preempted by pod {} on node {}", info.uid, room.node);
-        Action::delete(&*victim.pod)
-            .noting(&Reference::to(&*victim.pod), "Preempted", message)
+        Action::delete_ref(victim.reference())
+            .noting(&victim.reference(), "Preempted", message)
             .because("a more important pod needs its place")
     });
     plan.then(deleted.collect());
@@ -147,7 +136,7 @@ pub fn make_room(info: &PodInfo, room: &Room, now: Timestamp) -> Plan {
 fn mark(info: &PodInfo, victim: &PodInfo, now: Timestamp) -> Action {
     let by = info.spec().scheduler_name.as_deref();
     let by = by.filter(|name| !name.is_empty()).unwrap_or(crate::DEFAULT);
-    let old = pod::condition(&victim.pod, preempt::CONDITION);
+    let old = victim.condition(preempt::CONDITION);
     let since = old
         .filter(|old| old.status == "True")
         .and_then(|old| old.last_transition_time.clone());
@@ -158,7 +147,7 @@ fn mark(info: &PodInfo, victim: &PodInfo, now: Timestamp) -> Action {
         message: Some(format!(
             "{by}: preempting to accommodate a higher priority pod"
         )),
-        observed_generation: victim.pod.metadata.generation,
+        observed_generation: victim.generation(),
         last_transition_time: since.or(Some(Time(now))),
         last_probe_time: None,
     };
@@ -166,7 +155,7 @@ fn mark(info: &PodInfo, victim: &PodInfo, now: Timestamp) -> Action {
         "metadata": { "uid": &*victim.uid },
         "status": { "conditions": [condition] },
     });
-    Action::patch_status(Reference::to(&*victim.pod), PatchType::Strategic, body)
+    Action::patch_status(victim.reference(), PatchType::Strategic, body)
         .because("a more important pod needs its place")
 }
 
@@ -204,14 +193,13 @@ pub(crate) async fn bind(
 /// Asks the API server itself where the pod is, until it answers.
 pub(crate) async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
     const LONGEST: Duration = Duration::from_secs(5);
-    let of = &info.pod.metadata;
-    let pods: Api<Pod> = Api::namespaced(runtime.client().clone(), meta::namespace(of));
+    let pods: Api<Pod> = Api::namespaced(runtime.client().clone(), info.namespace());
     let mut wait = Duration::from_millis(100);
     loop {
-        match pods.get_opt(meta::name(of)).await {
+        match pods.get_opt(&info.name).await {
             Ok(live) => return fate(live.as_ref(), &info.uid, node),
             Err(error) => {
-                tracing::debug!(pod = meta::name(of), %error, "where it is cannot be found out yet");
+                tracing::debug!(pod = &*info.name, %error, "where it is cannot be found out yet");
             }
         }
         tokio::time::sleep(wait).await;

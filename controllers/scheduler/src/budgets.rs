@@ -1,6 +1,6 @@
 //! Disruption budgets, as preemption looks at them.
 
-use crate::snapshot::PodInfo;
+use crate::pods::PodInfo;
 use ahash::AHashMap;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use objects::{Selector, meta};
@@ -62,13 +62,13 @@ impl Budgets {
     pub fn violations<'a>(&'a self, pods: impl Iterator<Item = &'a PodInfo>) -> Vec<bool> {
         let mut left: AHashMap<(&str, &str), i32> = AHashMap::new();
         let violates = |info: &'a PodInfo| {
-            let of = &info.pod.metadata;
+            let of = &info.like.metadata;
             let namespace = meta::namespace(of);
             let there = self.0.get(namespace).into_iter().flatten();
             let has_labels = of.labels.as_ref().is_some_and(|labels| !labels.is_empty());
             let mut violates = false;
             for (name, budget) in there.filter(|_| has_labels) {
-                let counted = budget.disrupted.contains(meta::name(of));
+                let counted = budget.disrupted.contains(&*info.name);
                 if !counted && budget.selector.matches(of.labels.as_ref()) {
                     let left = left.entry((namespace, name)).or_insert(budget.allowed);
                     *left -= 1;

@@ -6,7 +6,8 @@
 use crate::diagnosis::PluginSet;
 use crate::plugin::{Check, Prepared, Verdict};
 use crate::plugins::Table;
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

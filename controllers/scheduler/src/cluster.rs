@@ -9,7 +9,8 @@ use crate::changes::Change;
 use crate::owners::Owners;
 use crate::plugin::Events;
 use crate::plugins::declared;
-use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot, has_effect};
+use crate::pods::{CpuMemory, PodInfo};
+use crate::snapshot::{NodeInfo, Snapshot, has_effect};
 use crate::storage::Storage;
 use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{ContainerImage, Namespace, Node, Pod};
@@ -69,6 +70,11 @@ impl Cluster {
         self.pods.get(uid).map(|counted| &counted.info)
     }
 
+    /// The pods that are counted on nodes, in no order.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
+        self.pods.values().map(|counted| &counted.info)
+    }
+
     /// Whether this pod is counted on some node, assumed or seen.
     pub fn holds(&self, uid: &str) -> bool {
         self.pods.contains_key(uid)
@@ -96,27 +102,19 @@ impl Cluster {
         let Some(counted) = self.pods.get(meta::uid(&pod.metadata)) else {
             return false;
         };
-        let (old, new) = (&counted.info.pod.metadata, &pod.metadata);
-        !counted.assumed
-            && new.generation.is_some()
-            && old.generation == new.generation
-            && old.labels == new.labels
-            && meta::is_deleting(old) == meta::is_deleting(new)
+        !counted.assumed && counted.info.decides_like(pod)
     }
 
-    /// Holds a pod that [`Self::is_known`] as it is now, so that its last state can be forgotten: half of the memory
-    /// of a quiet cluster would be states that nobody else holds.
+    /// Takes over what the status of a pod that [`Self::is_known`] says now.
     pub fn renew(&mut self, pod: &Arc<Pod>) {
         let Some(counted) = self.pods.get_mut(meta::uid(&pod.metadata)) else {
             return;
         };
         let old = counted.info.clone();
-        counted.info = Arc::new(PodInfo {
-            pod: pod.clone(),
-            ..(*old).clone()
-        });
-        let new = counted.info.clone();
-        self.snapshot.cohorts.renew(&old, &new);
+        let Some(new) = old.renewed(pod).map(Arc::new) else {
+            return;
+        };
+        counted.info = new.clone();
         let pods = &mut self.snapshot.slots[counted.slot as usize].pods;
         if let Some(held) = pods.iter_mut().find(|held| Arc::ptr_eq(held, &old)) {
             *held = new;
@@ -225,7 +223,7 @@ impl Cluster {
                 if assumed {
                     events |= Events::POD_ADD;
                 }
-                if old.pod.metadata.labels != info.pod.metadata.labels
+                if old.like.metadata.labels != info.like.metadata.labels
                     || is_leaving(&old) != is_leaving(&info)
                 {
                     events |= Events::POD_LABEL;
@@ -369,7 +367,7 @@ impl Cluster {
     }
 
     fn count_claims(&mut self, info: &PodInfo, more: i64) {
-        let namespace = meta::namespace(&info.pod.metadata);
+        let namespace = info.namespace();
         for used in info.claims.iter().filter(|used| !used.ephemeral) {
             let key = format!("{namespace}/{}", used.claim);
             let users = self.snapshot.users.entry(key.clone()).or_default();
@@ -432,7 +430,7 @@ impl Cluster {
 
 /// A pod that is being deleted holds its resources until it is gone, but no longer counts for spreading.
 fn is_leaving(info: &PodInfo) -> bool {
-    meta::is_deleting(&info.pod.metadata)
+    info.leaving
 }
 
 fn images(node: &Node) -> &[ContainerImage] {

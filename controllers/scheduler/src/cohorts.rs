@@ -3,9 +3,9 @@
 //!
 //! Upstream goes through the pods of all nodes for each pod (`calPreFilterState`, `getExistingAntiAffinityCounts`).
 
+use crate::pods::PodInfo;
 use crate::signature::is_personal;
-use crate::snapshot::PodInfo;
-use crate::terms::Term;
+use crate::terms::{Term, Terms};
 use ahash::{AHashMap, RandomState};
 use k8s_openapi::api::core::v1::{Pod, PodAffinity, PodAntiAffinity};
 use objects::{Selector, meta};
@@ -62,12 +62,12 @@ pub struct Count {
 impl Cohort {
     /// The namespace of its pods.
     pub fn namespace(&self) -> &str {
-        meta::namespace(&self.like.pod.metadata)
+        self.like.namespace()
     }
 
     /// The labels of its pods.
     pub fn labels(&self) -> Option<&BTreeMap<String, String>> {
-        self.like.pod.metadata.labels.as_ref()
+        self.like.like.metadata.labels.as_ref()
     }
 }
 
@@ -93,7 +93,7 @@ fn are_alike(one: &Pod, other: &Pod) -> bool {
 }
 
 fn looks_closely(info: &PodInfo) -> bool {
-    let terms = info.terms.iter().flat_map(|terms| terms.each());
+    let terms = info.terms.iter().flat_map(Terms::each);
     terms.filter_map(Term::selector).any(is_personal)
 }
 
@@ -109,11 +109,9 @@ impl Cohorts {
     pub(crate) fn enter(&mut self, info: &Arc<PodInfo>, slot: u32) -> Option<Mark> {
         let index = self.find(info).unwrap_or_else(|| self.found(info));
         let cohort = self.all[index as usize].as_mut()?;
-        // The newest of them, which others keep too.
-        cohort.like = info.clone();
         let count = cohort.on.entry(slot).or_default();
         count.all += 1;
-        count.living += u32::from(!meta::is_deleting(&info.pod.metadata));
+        count.living += u32::from(!info.leaving);
         Some(cohort.mark)
     }
 
@@ -124,7 +122,7 @@ impl Cohorts {
         let mark = *mark;
         if let Some(count) = on.get_mut(&slot) {
             count.all -= 1;
-            count.living -= u32::from(!meta::is_deleting(&info.pod.metadata));
+            count.living -= u32::from(!info.leaving);
             if count.all == 0 {
                 on.remove(&slot);
             }
@@ -151,23 +149,13 @@ impl Cohorts {
         self.founded
     }
 
-    /// A pod that came is known in a newer version, which is kept by others in any case: the old one need not be.
-    pub(crate) fn renew(&mut self, old: &Arc<PodInfo>, new: &Arc<PodInfo>) {
-        let same = self.by_hash.get(&old.alike).into_iter().flatten();
-        for index in same {
-            if let Some(cohort) = &mut self.all[*index as usize]
-                && Arc::ptr_eq(&cohort.like, old)
-            {
-                cohort.like = new.clone();
-            }
-        }
-    }
-
     fn find(&self, info: &PodInfo) -> Option<u32> {
         let mut candidates = self.by_hash.get(&info.alike)?.iter().copied();
         candidates.find(|index| {
             let cohort = self.all[*index as usize].as_ref();
-            cohort.is_some_and(|cohort| are_alike(&cohort.like.pod, &info.pod))
+            cohort.is_some_and(|cohort| {
+                cohort.like.shares_look(info) || are_alike(&cohort.like.like, &info.like)
+            })
         })
     }
 
@@ -188,7 +176,7 @@ impl Cohorts {
             None => self.all.push(Some(cohort)),
         }
         self.by_hash.entry(info.alike).or_default().push(index);
-        let namespace = meta::namespace(&info.pod.metadata).to_owned();
+        let namespace = info.namespace().to_owned();
         self.by_namespace
             .entry(namespace)
             .or_default()
@@ -213,7 +201,7 @@ impl Cohorts {
                 self.by_hash.remove(&like.alike);
             }
         }
-        let namespace = meta::namespace(&like.pod.metadata);
+        let namespace = like.namespace();
         if let Some(beside) = self.by_namespace.get_mut(namespace) {
             beside.remove(&index);
             if beside.is_empty() {

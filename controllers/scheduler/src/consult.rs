@@ -5,14 +5,13 @@
 
 use crate::bind::{self, Fate};
 use crate::extender::{About, Answer, Candidate, Extender, Opinion, Question};
-use crate::snapshot::PodInfo;
+use crate::pods::PodInfo;
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use objects::meta;
-use objects::pod::condition;
-use plan::{Action, PatchType, Reference};
+use plan::{Action, PatchType};
 use runtime::outside::Outside;
 use runtime::{Executor, Runtime};
 use serde_json::{Value, json};
@@ -47,11 +46,11 @@ impl Extenders {
 
     /// What they say to a question.
     pub(crate) async fn ask(&self, question: &Question) -> Answer {
-        let pod = &question.info.pod;
+        let pod = question.info.object();
         match &question.about {
-            About::Nodes(nodes) => Answer::Nodes(self.nodes(pod, nodes.clone()).await),
+            About::Nodes(nodes) => Answer::Nodes(self.nodes(&pod, nodes.clone()).await),
             About::Victims(candidates) => {
-                Answer::Victims(self.victims(pod, candidates.clone()).await)
+                Answer::Victims(self.victims(&pod, candidates.clone()).await)
             }
         }
     }
@@ -136,7 +135,7 @@ impl Extenders {
 
     /// Lets the extender bind the pod that binds such pods; None if there is none, or it failed and is ignorable.
     pub(crate) async fn bind(&self, info: &PodInfo, node: &str) -> Option<Result<(), String>> {
-        for (extender, outside) in self.with(&info.pod, |of| &of.bind) {
+        for (extender, outside) in self.with(&info.like, |of| &of.bind) {
             let question = Extender::about_binding(info, node);
             let answer = post(outside, &extender.bind, &question).await;
             match answer.and_then(|it| Extender::binding(&it)) {
@@ -178,14 +177,16 @@ pub(crate) async fn bound(
 
 /// Writes into the pod's condition what went wrong about it, and that no room is made for it.
 pub(crate) fn failed(info: &PodInfo, message: &str, now: Timestamp) -> Action {
-    let old = condition(&info.pod, "PodScheduled").filter(|old| old.status == "False");
+    let old = info
+        .condition("PodScheduled")
+        .filter(|old| old.status == "False");
     let since = old.and_then(|old| old.last_transition_time.clone());
     let condition = PodCondition {
         type_: "PodScheduled".to_owned(),
         status: "False".to_owned(),
         reason: Some("SchedulerError".to_owned()),
         message: Some(message.to_owned()),
-        observed_generation: info.pod.metadata.generation,
+        observed_generation: info.generation(),
         last_transition_time: since.or(Some(Time(now))),
         last_probe_time: None,
     };
@@ -193,8 +194,7 @@ pub(crate) fn failed(info: &PodInfo, message: &str, now: Timestamp) -> Action {
         "metadata": { "uid": &*info.uid },
         "status": { "conditions": [condition], "nominatedNodeName": null },
     });
-    Action::patch_status(Reference::to(&*info.pod), PatchType::Strategic, body)
-        .because("an extender failed")
+    Action::patch_status(info.reference(), PatchType::Strategic, body).because("an extender failed")
 }
 
 async fn post(outside: &Outside, verb: &str, question: &Value) -> Result<Value, String> {

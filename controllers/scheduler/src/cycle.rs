@@ -13,9 +13,9 @@ use crate::metrics::Sizes;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
+use crate::pods::{Looks, PodInfo};
 use crate::preempt::{Preemption, Room, candidates, choose};
 use crate::queue::{Backoff, Counts, Queue};
-use crate::snapshot::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
 use jiff::Timestamp;
@@ -36,6 +36,7 @@ use asking::Asking;
 pub struct Cycle {
     profiles: Arc<[Profile]>,
     cluster: Cluster,
+    looks: Looks,
     engine: Engine,
     queue: Queue,
     asking: Asking,
@@ -108,12 +109,20 @@ impl Cycle {
         Self {
             profiles: profiles.into(),
             cluster: Cluster::default(),
+            looks: Looks::default(),
             engine: Engine::default(),
             queue: Queue::new(times),
             asking: Asking::default(),
             told: AHashMap::new(),
             tries: AHashMap::new(),
         }
+    }
+
+    /// Keeping the objects of pods, if somebody is to be shown them.
+    #[must_use]
+    pub fn keeping(mut self, whole: bool) -> Self {
+        self.looks.whole = whole;
+        self
     }
 
     /// A node as the watch shows it.
@@ -153,7 +162,7 @@ impl Cycle {
             }
             let old = self.cluster.counted(uid).cloned();
             let old = old.filter(|_| !self.cluster.is_assumed(uid));
-            let new = Arc::new(PodInfo::of(pod.clone()));
+            let new = Arc::new(self.looks.info(pod));
             let events = self.cluster.put_pod(new.clone(), node);
             let happening = Happening::Pod {
                 old: old.as_deref(),
@@ -170,18 +179,26 @@ impl Cycle {
         // What is counted and not in the queue has been bound: this is from before that.
         let known = self.queue.get(uid).cloned();
         if known.is_some() || !self.cluster.holds(uid) {
-            let info = Arc::new(PodInfo::of(pod.clone()));
-            let wish = nominated_by_status(pod);
-            let before = known.as_ref().map(|known| nominated_by_status(&known.pod));
+            let info = Arc::new(self.looks.info(pod));
+            let wish = info.nominated();
+            let before = known.as_ref().map(|known| known.nominated());
             if before != Some(wish) && (before.is_some() || wish.is_some()) {
                 self.cluster.nominate(&info, wish);
             }
+            let wish = wish.is_some();
             let uid = info.uid.clone();
             self.queue.put(info, now);
-            if wish.is_some() {
+            if wish {
                 self.queue.single_out(&uid);
             }
         }
+    }
+
+    /// The pod of this name: one that waits for a node, or is on one.
+    pub(crate) fn find(&self, namespace: &str, name: &str) -> Option<Arc<PodInfo>> {
+        let mut all = self.queue.pods().chain(self.cluster.pods());
+        let found = all.find(|info| *info.name == *name && info.namespace() == namespace);
+        found.cloned()
     }
 
     /// A pod that is gone.
@@ -239,8 +256,7 @@ impl Cycle {
         let of = &change.latest().metadata;
         let (namespace, name) = (meta::namespace(of), meta::name(of));
         self.wake_storage(now, |info| {
-            meta::namespace(&info.pod.metadata) == namespace
-                && info.claims.iter().any(|used| used.claim == name)
+            info.namespace() == namespace && info.claims.iter().any(|used| used.claim == name)
         });
     }
 
@@ -410,8 +426,7 @@ impl Cycle {
         let changed = match self.told.get(&info.uid) {
             Some(old) => *old != told,
             None => {
-                nominated_by_status(&info.pod) != told.nominated.as_deref()
-                    || !crate::bind::says(&info.pod, &message)
+                info.nominated() != told.nominated.as_deref() || !crate::bind::says(&info, &message)
             }
         };
         let nominated = told.nominated.clone();
@@ -518,7 +533,7 @@ impl Cycle {
             };
             let filters = table.filters.iter().enumerate();
             for (_, filter) in filters.filter(|(index, _)| wait.rejected_by.contains(*index)) {
-                let of = (filter.name(), scheduler_of(&info.pod).to_owned());
+                let of = (filter.name(), scheduler_of(&info.like).to_owned());
                 *unschedulable.entry(of).or_default() += 1;
             }
         }
@@ -560,9 +575,7 @@ impl Cycle {
     fn wake_storage(&mut self, now: Timestamp, concerns: impl Fn(&PodInfo) -> bool) {
         let storage = self.cluster.snapshot().storage();
         self.queue.wake(Events::STORAGE, now, |info, _| {
-            let goes = !info.claims.is_empty()
-                && concerns(info)
-                && storage.claims_of(&info.pod, &info.claims).is_ok();
+            let goes = !info.claims.is_empty() && concerns(info) && storage.claims_of(info).is_ok();
             (!goes).then(Wait::default)
         });
     }
@@ -571,7 +584,7 @@ impl Cycle {
     fn work(&self, info: &PodInfo, node: &str) -> Work {
         let all = self.cluster.snapshot();
         let storage = all.storage();
-        let claims = storage.claims_of(&info.pod, &info.claims).ok();
+        let claims = storage.claims_of(info).ok();
         let node = all.get(node).map(|(_, node)| node);
         // The filter has just found it so.
         let work = claims
@@ -609,14 +622,8 @@ pub(crate) fn table_of<'a>(profiles: &'a [Profile], info: &PodInfo) -> Option<&'
 }
 
 fn profile_of(profiles: &[Profile], info: &PodInfo) -> Option<usize> {
-    let name = scheduler_of(&info.pod);
+    let name = scheduler_of(&info.like);
     profiles.iter().position(|profile| profile.name == name)
-}
-
-/// The node on which others make room for the pod, by its status.
-pub(crate) fn nominated_by_status(pod: &Pod) -> Option<&str> {
-    let name = pod.status.as_ref()?.nominated_node_name.as_deref();
-    name.filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::checks::Checks;
 use crate::diagnosis::{Diagnosis, PluginSet};
 use crate::plugin::{Events, Filter, Happening, Prepared};
 use crate::plugins::Table;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use std::sync::Arc;
 
 /// What was decided about a pod.

@@ -15,8 +15,9 @@ mod index;
 
 use crate::decide::{Decision, decide};
 use crate::plugins::Table;
+use crate::pods::PodInfo;
 use crate::signature::Signature;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::snapshot::Snapshot;
 use ahash::AHashMap;
 use class::Class;
 use std::sync::Arc;

@@ -22,8 +22,8 @@ use crate::cycle::scheduler_of;
 use crate::decide::{Decision, decide};
 use crate::diagnosis::Diagnosis;
 use crate::plugins::{Table, is_gated};
+use crate::pods::PodInfo;
 use crate::preempt::{Preemption, preempt};
-use crate::snapshot::PodInfo;
 use ::objects::{meta, pod};
 use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
@@ -140,7 +140,7 @@ pub fn standing(pod: &Pod, ours: &[&str]) -> Option<Answer> {
             ours: ours.iter().map(|name| (*name).to_owned()).collect(),
         });
     }
-    let info = PodInfo::of(Arc::new(pod.clone()));
+    let info = PodInfo::of(pod);
     if is_gated(&info) {
         let gates = info.spec().scheduling_gates.iter().flatten();
         let gates = gates.map(|gate| gate.name.clone()).collect();
@@ -223,8 +223,7 @@ fn room(
 
 /// `namespace/name`.
 fn named(info: &PodInfo) -> String {
-    let of = &info.pod.metadata;
-    format!("{}/{}", meta::namespace(of), meta::name(of))
+    format!("{}/{}", info.namespace(), info.name)
 }
 
 /// A copy of the cluster in which changes are tried.
@@ -264,14 +263,15 @@ impl Trial<'_> {
         edits: &[Edit],
         look: impl FnOnce(&Table, &Arc<PodInfo>, &Cluster) -> T,
     ) -> Option<T> {
-        let mut pod = (*self.info.pod).clone();
+        let before = self.info.object();
+        let mut pod = before.clone();
         let mut undo = Vec::new();
         let made = edits
             .iter()
             .all(|edit| edit.make(&mut pod, self.all, &mut undo));
-        let changed = match pod == *self.info.pod {
+        let changed = match pod == before {
             true => self.info.clone(),
-            false => Arc::new(PodInfo::of(Arc::new(pod))),
+            false => Arc::new(PodInfo::of(&pod)),
         };
         let seen = made.then(|| look(self.table, &changed, self.all));
         while let Some(step) = undo.pop() {

@@ -4,7 +4,7 @@
 //! Upstream: `pkg/scheduler/extender.go`, `kube-scheduler/extender/v1/types.go`. One that takes pods only with certain
 //! resources is asked about no others. Names of fields in answers are read as Go reads them, without regard to case.
 
-use crate::snapshot::PodInfo;
+use crate::pods::PodInfo;
 use k8s_openapi::api::core::v1::{Container, Node, Pod};
 use objects::meta;
 use runtime::outside::Tls;
@@ -198,7 +198,7 @@ impl Extender {
             let pods = candidate.victims.iter();
             let pods: Vec<Value> = match self.is_cache_capable {
                 true => pods.map(|victim| json!({ "UID": &*victim.uid })).collect(),
-                false => pods.map(|victim| json!(&*victim.pod)).collect(),
+                false => pods.map(|victim| json!(victim.object())).collect(),
             };
             let victims = json!({ "Pods": pods, "NumPDBViolations": candidate.violations });
             (candidate.node.to_string(), victims)
@@ -259,8 +259,8 @@ impl Extender {
 
     /// ExtenderBindingArgs: to bind the pod to the node.
     pub fn about_binding(info: &PodInfo, node: &str) -> Value {
-        let of = &info.pod.metadata;
-        json!({ "PodName": meta::name(of), "PodNamespace": meta::namespace(of), "PodUID": &*info.uid, "Node": node })
+        let (name, namespace) = (&*info.name, info.namespace());
+        json!({ "PodName": name, "PodNamespace": namespace, "PodUID": &*info.uid, "Node": node })
     }
 
     /// What it answers to the verb `bind`.

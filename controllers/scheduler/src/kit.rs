@@ -2,7 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::plugin::{Filter, Prepared, Score};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
@@ -39,7 +40,7 @@ pub(crate) fn pod(name: &str, more: Value) -> Arc<Pod> {
 
 /// The same, prepared for decisions.
 pub(crate) fn info(name: &str, more: Value) -> Arc<PodInfo> {
-    Arc::new(PodInfo::of(pod(name, more)))
+    Arc::new(PodInfo::of(&pod(name, more)))
 }
 
 /// What to merge over a pod for these requests of its container.

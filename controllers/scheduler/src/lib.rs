@@ -54,6 +54,7 @@ pub mod metrics;
 pub mod owners;
 pub mod plugin;
 pub mod plugins;
+pub mod pods;
 pub mod preempt;
 pub mod queue;
 pub mod signature;
@@ -70,9 +71,9 @@ use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
 use crate::extender::{Extender, Question};
 use crate::metrics::{Metrics, Seen};
 use crate::plugins::Table;
+use crate::pods::PodInfo;
 use crate::preempt::Room;
 use crate::queue::Backoff;
-use crate::snapshot::PodInfo;
 use crate::storage::Work;
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -85,11 +86,51 @@ use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
 use plan::{Action, Cause};
 use runtime::admin::Shown;
-use runtime::{Change, Executor, Key, Runtime, Watched};
+use runtime::{Change, Executor, News, Part, Runtime, Watched};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+
+/// What it has to know before it begins.
+const KINDS: [&str; 13] = [
+    "CSINode",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodDisruptionBudget",
+    "ReplicaSet",
+    "ReplicationController",
+    "Service",
+    "StatefulSet",
+    "StorageClass",
+    "VolumeAttachment",
+];
+
+/// What is read of a node, where nobody else reads more.
+const NODE: Part<'_> = Part::Only(&[
+    (
+        "metadata",
+        Part::But(&[
+            ("annotations", Part::Nothing),
+            ("managedFields", Part::Nothing),
+        ]),
+    ),
+    (
+        "spec",
+        Part::Only(&[("taints", Part::All), ("unschedulable", Part::All)]),
+    ),
+    (
+        "status",
+        Part::Only(&[
+            ("allocatable", Part::All),
+            ("declaredFeatures", Part::All),
+            ("images", Part::All),
+        ]),
+    ),
+]);
 
 /// Writes under way at once: the process's limit lets fewer of them through, and each costs memory.
 const FLYING: usize = 64;
@@ -193,9 +234,11 @@ impl Scheduler {
     /// A sentence about an extender that cannot be asked: a certificate that is not there.
     pub fn new(runtime: &Runtime, options: Options) -> Result<Self, String> {
         let extenders = Extenders::new(&options.extenders)?;
-        if options.extenders.iter().any(Extender::decides) {
-            // They are shown pods as they are.
+        // They are shown pods and nodes as they are.
+        let whole = options.extenders.iter().any(Extender::decides);
+        if whole {
             runtime.caches().whole::<Pod>();
+            runtime.caches().whole::<Node>();
         }
         // They name event sources, which live as long as the process; there are few.
         let names = options.profiles.iter();
@@ -208,7 +251,9 @@ impl Scheduler {
             executors,
             metrics: runtime.metrics().register(Metrics::register),
             cycle: Mutex::new(
-                Cycle::new(profiles.clone(), options.backoff).asking(options.extenders.into()),
+                Cycle::new(profiles.clone(), options.backoff)
+                    .asking(options.extenders.into())
+                    .keeping(whole),
             ),
             extenders,
             profiles,
@@ -240,19 +285,16 @@ impl Scheduler {
         shell.hear::<ReplicaSet>(Cycle::owner);
         shell.hear::<StatefulSet>(Cycle::owner);
         let (nodes, pods) = (Arc::downgrade(&shell), Arc::downgrade(&shell));
-        runtime
-            .caches()
-            .of::<Node>()
-            .listen(Box::new(move |change| {
-                if let Some(shell) = nodes.upgrade() {
-                    shell.node(change);
-                }
-            }));
-        runtime.caches().of::<Pod>().listen(Box::new(move |change| {
-            if let Some(shell) = pods.upgrade() {
-                shell.pod(change);
+        runtime.caches().hear::<Node>(Some(NODE), move |news| {
+            if let Some(shell) = nodes.upgrade() {
+                shell.node(&news);
             }
-        }));
+        });
+        runtime.caches().hear::<Pod>(None, move |news| {
+            if let Some(shell) = pods.upgrade() {
+                shell.pod(&news);
+            }
+        });
         Ok(Self(shell))
     }
 
@@ -262,27 +304,8 @@ impl Scheduler {
         let runtime = self.0.runtime.clone();
         runtime.spawn("scheduler", async move {
             let caches = self.0.runtime.caches();
-            let (nodes, pods) = (caches.of::<Node>(), caches.of::<Pod>());
-            let (claims, volumes) = (
-                caches.of::<PersistentVolumeClaim>(),
-                caches.of::<PersistentVolume>(),
-            );
-            let classes = caches.of::<StorageClass>();
-            let (drivers, attached) = (caches.of::<CSINode>(), caches.of::<VolumeAttachment>());
-            let (replicated, stateful) = (caches.of::<ReplicaSet>(), caches.of::<StatefulSet>());
-            let (services, older) = (caches.of::<Service>(), caches.of::<ReplicationController>());
-            let namespaces = caches.of::<Namespace>();
-            let budgets = caches.of::<PodDisruptionBudget>();
-            let stored = || {
-                let bound = claims.is_synced() && volumes.is_synced() && classes.is_synced();
-                bound && drivers.is_synced() && attached.is_synced()
-            };
-            let controlled = || replicated.is_synced() && stateful.is_synced() && older.is_synced();
-            let known = || {
-                let others = namespaces.is_synced() && budgets.is_synced();
-                services.is_synced() && others && controlled()
-            };
-            while !(nodes.is_synced() && pods.is_synced() && stored() && known()) {
+            let waits = |kind: &&str| KINDS.contains(kind);
+            while caches.unsynced().iter().any(waits) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             let (errands, mut waiting) = mpsc::unbounded_channel();
@@ -530,17 +553,15 @@ impl Shell {
             return Err(failure.message.clone());
         }
         let written = volumes::Written::of(&outcome);
-        let caches = self.runtime.caches();
         let wait = async {
             loop {
                 let mut moved = std::pin::pin!(self.moved.notified());
                 moved.as_mut().enable();
-                let pod = caches.of::<Pod>().find(&Key::of(&info.pod.metadata));
-                if pod.is_none_or(|pod| meta::uid(&pod.metadata) != &*info.uid) {
-                    return Err("pod does not exist any more".to_owned());
-                }
                 let bound = {
                     let cycle = self.cycle();
+                    if !cycle.cluster().holds(&info.uid) {
+                        return Err("pod does not exist any more".to_owned());
+                    }
                     let at = cycle.node_named(node);
                     volumes::are_bound(cycle.storage(), info, at, work, &written)
                 };
@@ -584,14 +605,9 @@ impl Shell {
 
     /// Why a pod has no node; None if there is no such pod. The loop is held up while its model is copied, and no longer.
     fn explain(&self, namespace: &str, name: &str) -> Option<Shown> {
-        let pod = self
-            .runtime
-            .caches()
-            .of::<Pod>()
-            .find(&Key::new(namespace, name))?;
+        let info = self.cycle().find(namespace, name)?;
         let ours: Vec<&str> = self.profiles.iter().map(|profile| &*profile.name).collect();
-        let answer = explain::standing(&pod, &ours).or_else(|| {
-            let info = Arc::new(PodInfo::of(pod.clone()));
+        let answer = explain::standing(&info.object(), &ours).or_else(|| {
             let table = table_of(&self.profiles, &info)?;
             let all = self.cycle().cluster().clone();
             Some(explain::explain(table, &info, all))
@@ -602,30 +618,24 @@ impl Shell {
         })
     }
 
-    fn node(&self, change: &Change<Node>) {
-        {
-            let mut cycle = self.cycle();
-            match &change.new {
-                Some(node) => cycle.node(node.clone(), self.runtime.now()),
-                None => cycle.node_gone(meta::name(&change.latest().metadata), self.runtime.now()),
+    fn node(&self, news: &News<'_, Node>) {
+        match news {
+            News::Is(node) => self.cycle().node(Arc::clone(node), self.runtime.now()),
+            News::Gone(of) => {
+                self.cycle().node_gone(meta::name(of), self.runtime.now());
+                self.moved.notify_waiters();
             }
-        }
-        if change.new.is_none() {
-            self.moved.notify_waiters();
         }
         self.changed.notify_one();
     }
 
-    fn pod(&self, change: &Change<Pod>) {
-        {
-            let (now, mut cycle) = (self.runtime.now(), self.cycle());
-            match &change.new {
-                Some(pod) => cycle.pod(pod, now),
-                None => cycle.pod_gone(meta::uid(&change.latest().metadata), now),
+    fn pod(&self, news: &News<'_, Pod>) {
+        match news {
+            News::Is(pod) => self.cycle().pod(pod, self.runtime.now()),
+            News::Gone(of) => {
+                self.cycle().pod_gone(meta::uid(of), self.runtime.now());
+                self.moved.notify_waiters();
             }
-        }
-        if change.new.is_none() {
-            self.moved.notify_waiters();
         }
         self.changed.notify_one();
     }
@@ -641,7 +651,7 @@ impl Shell {
 
     /// The name of the pod's profile, and the hands that write in its name.
     fn profile(&self, info: &PodInfo) -> (&'static str, &Executor) {
-        let name = scheduler_of(&info.pod);
+        let name = scheduler_of(&info.like);
         let mut all = self.executors.iter();
         let own = all.find(|(known, _)| *known == name);
         let (name, executor) = own.unwrap_or(&self.executors[0]);

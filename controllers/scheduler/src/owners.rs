@@ -2,8 +2,8 @@
 //!
 //! Upstream: `framework/plugins/helper/spread.go` (`DefaultSelector`).
 
+use crate::pods::PodInfo;
 use crate::signature::is_personal;
-use crate::snapshot::PodInfo;
 use ahash::AHashMap;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ReplicationController, Service};
@@ -121,7 +121,7 @@ impl Owners {
     /// What selects the pods that belong together with this one: all its Services and its controller. None if nothing
     /// does.
     pub fn selector_of(&self, info: &PodInfo) -> Option<Selector> {
-        let of = &info.pod.metadata;
+        let of = &info.like.metadata;
         let services = self.services.get(meta::namespace(of)).into_iter().flatten();
         let mut selectors: Vec<&Selector> = services
             .map(|(_, selector)| selector)

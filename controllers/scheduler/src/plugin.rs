@@ -4,7 +4,8 @@
 //! `CycleState`, the closure that answers has captured, typed. A plugin with nothing to say about a pod says so
 //! when it prepares and is not asked again (upstream's `Skip`).
 
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 use crate::tracker::Tracked;
 use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;

@@ -7,10 +7,10 @@
 use crate::checks::{Checks, Tally};
 use crate::diagnosis::{Diagnosis, histogram};
 use crate::plugins::Table;
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use objects::{meta, pod};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -179,8 +179,8 @@ fn is_waiting_for_room(pod: &PodInfo, all: &Snapshot, diagnosis: &Diagnosis) -> 
 }
 
 fn is_leaving_for_others(victim: &PodInfo) -> bool {
-    let condition = pod::condition(&victim.pod, CONDITION);
-    meta::is_deleting(&victim.pod.metadata)
+    let condition = victim.condition(CONDITION);
+    victim.leaving
         && condition.is_some_and(|condition| {
             condition.status == "True" && condition.reason.as_deref() == Some(REASON)
         })
@@ -242,9 +242,7 @@ fn rank(candidate: &Candidate<'_>) -> (usize, i32, i64, usize, Reverse<Timestamp
 
 /// When the pod began; one that has not yet is younger than all others.
 fn started(info: &PodInfo) -> Timestamp {
-    let status = info.pod.status.as_ref();
-    let time = status.and_then(|status| status.start_time.as_ref());
-    time.map_or(Timestamp::MAX, |time| time.0)
+    info.started.unwrap_or(Timestamp::MAX)
 }
 
 /// default_preemption.go `SelectVictimsOnNode`. If the node will not do, whether it has no victims at all; else the reason

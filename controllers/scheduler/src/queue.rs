@@ -18,8 +18,8 @@
 use crate::decide::Wait;
 use crate::plugin::Events;
 use crate::plugins::is_gated;
+use crate::pods::PodInfo;
 use crate::signature::Signature;
-use crate::snapshot::PodInfo;
 use ahash::{AHashMap, AHashSet};
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Reverse;
@@ -394,6 +394,11 @@ impl Queue {
         backoff.into_iter().chain(flush).min()
     }
 
+    /// All of them, in no order.
+    pub(crate) fn pods(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
+        self.pods.values().map(|entry| &entry.info)
+    }
+
     /// The pod as it was last put, wherever it waits.
     pub fn get(&self, uid: &str) -> Option<&Arc<PodInfo>> {
         self.pods.get(uid).map(|entry| &entry.info)
@@ -580,7 +585,7 @@ fn later(now: Timestamp, delay: SignedDuration) -> Timestamp {
 
 /// Whether anything changed that filters look at. The status is not among it: the scheduler writes there itself.
 fn asks_otherwise(old: &PodInfo, new: &PodInfo) -> bool {
-    old.pod.spec != new.pod.spec || old.pod.metadata.labels != new.pod.metadata.labels
+    !old.looks_like(new)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! It is made from all that the plugins here read of a pod. Pods of one controller share it, so what was found out for
 //! one of them need not be found out for the next (upstream: KEP-5598, `SignPod`).
 
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use ahash::RandomState;
 use k8s_openapi::api::core::v1::Container;
 use objects::{Selector, meta};
@@ -58,10 +59,10 @@ impl Signature {
     /// None for pods that are decided about one by one: what matters of their claims, disks and nodes is not theirs
     /// alone.
     pub(crate) fn of(info: &PodInfo) -> Option<Self> {
-        if !info.claims.is_empty() || info.has_disks() || info.node_name().is_some() {
+        if !info.claims.is_empty() || info.has_disks() {
             return None;
         }
-        let (spec, of) = (info.spec(), &info.pod.metadata);
+        let (spec, of) = (info.spec(), &info.like.metadata);
         let mut sum = Twice(SEEDS[0].build_hasher(), SEEDS[1].build_hasher());
         (meta::namespace(of), info.priority).hash(&mut sum);
         info.spec().scheduler_name.hash(&mut sum);
@@ -145,7 +146,7 @@ mod tests {
         let of = |name: &str, more: Value| {
             let mut value = base();
             merge(&mut value, more);
-            Signature::of(&info(name, value))
+            info(name, value).signature()
         };
         let usual = of("a", json!({}));
         assert!(usual.is_some());

@@ -5,64 +5,16 @@
 
 use crate::budgets::Budgets;
 use crate::changes::{Change, Changes};
-use crate::cohorts::{self, Cohorts};
+use crate::cohorts::Cohorts;
 use crate::domains::{Domains, Known};
 use crate::owners::Owners;
-use crate::plugins::disks;
-use crate::signature::{self, Signature};
+use crate::pods::{CpuMemory, HostPort, PodInfo};
 use crate::storage::Storage;
-use crate::terms::Terms;
 use ahash::{AHashMap, AHashSet};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, PodSpec};
-use objects::volume::{self, Used};
-use objects::{Resources, meta, node, pod, resources};
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use objects::{Resources, node};
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, OnceLock};
-
-/// A pod with all that decisions ask of it, computed once.
-#[derive(Clone, Debug)]
-pub struct PodInfo {
-    /// The pod as it was last seen.
-    pub pod: Arc<Pod>,
-    /// Which incarnation it is.
-    pub uid: Arc<str>,
-    /// `spec.priority`, 0 without one.
-    pub priority: i32,
-    /// What the pod reserves on its node.
-    pub requests: Resources,
-    /// CPU and memory that it counts with in scores, where a container without a request has a default.
-    pub nonzero: CpuMemory,
-    /// The host ports that it takes.
-    pub ports: Vec<HostPort>,
-    /// The claims that it uses.
-    pub claims: Box<[Used]>,
-    /// What it wishes about other pods; none for most pods.
-    pub terms: Option<Arc<Terms>>,
-    /// The same number as that of pods that look the same to others.
-    pub(crate) alike: u64,
-    /// Computed when somebody asks.
-    pub(crate) signature: OnceLock<Option<Signature>>,
-}
-
-/// CPU in thousandths of a core and memory in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuMemory {
-    /// Thousandths of a core.
-    pub milli_cpu: i64,
-    /// Bytes.
-    pub memory: i64,
-}
-
-/// A port of a node that a pod takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    /// The node's address; `0.0.0.0` for all.
-    pub ip: Box<str>,
-    /// `TCP`, `UDP` or `SCTP`.
-    pub protocol: Box<str>,
-    /// The port's number.
-    pub port: i32,
-}
+use std::sync::Arc;
 
 /// A node with what is reserved on it.
 #[derive(Clone, Debug)]
@@ -163,87 +115,6 @@ pub(crate) struct Nominees {
     pub(crate) priorities: BTreeMap<i32, u32>,
     /// How many have wishes about other pods.
     pub(crate) wishing: usize,
-}
-
-impl PodInfo {
-    /// Computes what decisions ask of a pod.
-    pub fn of(pod: Arc<Pod>) -> Self {
-        let spec = pod.spec.as_ref().unwrap_or(&EMPTY);
-        let nonzero = resources::counted(&pod).within(0..=MOST);
-        let ports = pod::host_ports(&pod).into_iter();
-        let ports = ports.map(|(ip, protocol, port)| HostPort {
-            ip: ip.into(),
-            protocol: protocol.into(),
-            port,
-        });
-        Self {
-            uid: meta::uid(&pod.metadata).into(),
-            priority: spec.priority.unwrap_or(0),
-            requests: resources::reserved(&pod).within(0..=MOST),
-            nonzero: CpuMemory {
-                milli_cpu: nonzero.milli_cpu,
-                memory: nonzero.memory,
-            },
-            ports: ports.collect(),
-            claims: volume::claims_of(&pod).collect(),
-            terms: Terms::of(&pod).map(Arc::new),
-            alike: cohorts::hash_of(&pod),
-            signature: OnceLock::new(),
-            pod,
-        }
-    }
-
-    /// What it has in common with the pods for which the same would be decided; none for one that is decided about by
-    /// itself.
-    pub fn signature(&self) -> Option<Signature> {
-        *self.signature.get_or_init(|| Signature::of(self))
-    }
-
-    /// Whether it has volumes of kinds that the API servers of old attached themselves.
-    pub(crate) fn has_disks(&self) -> bool {
-        disks(self).next().is_some()
-    }
-
-    /// Looks the same to decisions, and is no pod that there is. If nobody looks at what tells it from others of its
-    /// controller, it has nothing of that.
-    pub(crate) fn nobody(&self, is_personal: bool) -> Self {
-        let mut nobody = Self {
-            uid: "".into(),
-            ..self.clone()
-        };
-        let pod = Arc::make_mut(&mut nobody.pod);
-        if let Some(labels) = pod.metadata.labels.as_mut().filter(|_| !is_personal) {
-            signature::impersonal(labels);
-        }
-        nobody
-    }
-
-    /// The pod's spec.
-    pub fn spec(&self) -> &PodSpec {
-        self.pod.spec.as_ref().unwrap_or(&EMPTY)
-    }
-
-    /// The node that it is bound to.
-    pub fn node_name(&self) -> Option<&str> {
-        pod::node_name(&self.pod)
-    }
-}
-
-/// The most that a pod counts with of anything, whatever it asks for: no node has so much, and the sum over the pods of a
-/// node stays a number that can be subtracted from again.
-const MOST: i64 = 1 << 50;
-
-static EMPTY: LazyLock<PodSpec> = LazyLock::new(PodSpec::default);
-
-impl HostPort {
-    /// Whether two pods cannot have these ports on one node.
-    pub fn conflicts(&self, other: &Self) -> bool {
-        pod::host_port_conflicts(self.parts(), other.parts())
-    }
-
-    fn parts(&self) -> (&str, &str, i32) {
-        (&self.ip, &self.protocol, self.port)
-    }
 }
 
 impl Snapshot {

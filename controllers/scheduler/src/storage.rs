@@ -3,9 +3,10 @@
 //!
 //! Upstream: `framework/plugins/volumebinding/{binder,passive_assume_cache}.go`.
 
+use crate::pods::PodInfo;
 use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{
-    Node, PersistentVolume, PersistentVolumeClaim, Pod, TopologySelectorTerm,
+    Node, PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm,
 };
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
@@ -248,14 +249,14 @@ impl Storage {
     ///
     /// # Errors
     /// The pod can be nowhere, for this reason in upstream's words.
-    pub fn claims_of(&self, pod: &Pod, used: &[Used]) -> Result<Claims<'_>, String> {
-        let namespace = meta::namespace(&pod.metadata);
+    pub fn claims_of(&self, pod: &PodInfo) -> Result<Claims<'_>, String> {
+        let namespace = pod.namespace();
         let (mut volumes, mut waiting, mut late) = (Vec::new(), Vec::new(), false);
         for Used {
             claim: name,
             ephemeral,
             ..
-        } in used
+        } in &pod.claims
         {
             let Some(claim) = self.claim(namespace, name) else {
                 return Err(if *ephemeral {
@@ -276,7 +277,7 @@ impl Storage {
                 return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
             }
             if *ephemeral {
-                volume::is_for(pod, claim)?;
+                volume::is_for(&pod.meta(), claim)?;
             }
             let class = self.classes.get(volume::class_of_claim(claim));
             let delayed = class.is_some_and(|class| volume::waits_for_consumer(class));

@@ -109,7 +109,7 @@ async fn a_pod_without_a_node_says_why_once_and_is_scheduled_when_one_comes() {
     let message = "0/1 nodes are available: 1 node(s) were unschedulable. \
                    preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     assert_eq!(world.events(), [format!("FailedScheduling {message}")]);
-    assert!(bind::says(&sim.get::<Pod>("ns", "web").unwrap(), message));
+    assert!(bind::says(&PodInfo::of(&sim.get::<Pod>("ns", "web").unwrap()), message));
 
     let writes = sim.writes(ACTOR);
     assert_eq!(world.after(250).await, ["web nowhere"]);

@@ -7,7 +7,8 @@
 use crate::cohorts::{Cohort, Count};
 use crate::domains::Domains;
 use crate::plugin::Normalise;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/volumebinding/binder.go` (`bindAPIUpdate`, `checkBindings`).
 
-use crate::snapshot::PodInfo;
+use crate::pods::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
@@ -104,7 +104,7 @@ pub fn are_bound(
             ));
         }
     }
-    let namespace = meta::namespace(&info.pod.metadata);
+    let namespace = info.namespace();
     for used in &info.claims {
         let name = &used.claim;
         let claim = storage.claim(namespace, name);

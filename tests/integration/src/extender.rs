@@ -58,7 +58,9 @@ impl Extender {
             }
             "prioritize" => {
                 let score = |node: &Value| if ends(node, "-3") { 10 } else { 0 };
-                let scores = names.iter().map(|node| json!({ "Host": node, "Score": score(node) }));
+                let scores = names
+                    .iter()
+                    .map(|node| json!({ "Host": node, "Score": score(node) }));
                 scores.collect()
             }
             "preempt" => {
@@ -79,7 +81,12 @@ impl Extender {
             "target": { "kind": "Node", "name": body["Node"] },
         });
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), space);
-        let bound = pods.create_subresource::<Value>("binding", name, &PostParams::default(), serde_json::to_vec(&binding)?);
+        let bound = pods.create_subresource::<Value>(
+            "binding",
+            name,
+            &PostParams::default(),
+            serde_json::to_vec(&binding)?,
+        );
         let error = bound.await.err().map(|error| error.to_string());
         Ok(json!({ "Error": error.unwrap_or_default() }))
     }
@@ -95,7 +102,9 @@ async fn serve(
         (Ok(_), "bind") => extender.bind(&body).await,
         (answer, _) => answer,
     };
-    answer.map(Json).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    answer
+        .map(Json)
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Three nodes of the test's own, which have devices.
@@ -151,9 +160,10 @@ fn an_extender_says_where_pods_go_that_want_its_devices() -> Outcome {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let verbs = Router::new().route("/x/{verb}", axum::routing::post(serve));
-        let server = tokio::spawn(async move {
-            axum::serve(listener, verbs.with_state(extender.clone())).await
-        });
+        let server =
+            tokio::spawn(
+                async move { axum::serve(listener, verbs.with_state(extender.clone())).await },
+            );
         let outcome = story(&ns, &format!("http://{address}/x")).await;
         server.abort();
         let nodes: Api<Node> = Api::all(ns.client());

@@ -239,12 +239,12 @@ pub fn ephemeral_claim(pod: &Pod, volume: &str) -> String {
     format!("{}-{volume}", meta::name(&pod.metadata))
 }
 
-/// Whether a claim was made for this pod; otherwise why not, in upstream's words.
+/// Whether a claim was made for the pod of this metadata; otherwise why not, in upstream's words.
 ///
 /// # Errors
 /// The claim belongs to nobody, or to somebody else.
-pub fn is_for(pod: &Pod, claim: &PersistentVolumeClaim) -> Result<(), String> {
-    let (of, pod) = (&claim.metadata, &pod.metadata);
+pub fn is_for(pod: &ObjectMeta, claim: &PersistentVolumeClaim) -> Result<(), String> {
+    let of = &claim.metadata;
     if meta::namespace(of) == meta::namespace(pod) && meta::is_controlled_by(of, meta::uid(pod)) {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! Caches are read, never mutated by a reader; objects are handed out as `Arc`s.
 
 mod store;
+mod traces;
 
 use crate::informer;
 use crate::process::Process;
@@ -18,10 +19,13 @@ use plan::Kind;
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
 use std::time::Duration;
 use store::{Store, orphan_key};
 use tokio::sync::Notify;
+use traces::{Said, Traces};
 
 /// How long changes may wait for more of them, see [`Caches::leisurely`].
 const LEISURE: Duration = Duration::from_millis(500);
@@ -85,6 +89,15 @@ impl<K: Watched> Change<K> {
     }
 }
 
+/// What one hears of an object who does not look it up.
+#[derive(Debug)]
+pub enum News<'a, K> {
+    /// It is so now.
+    Is(&'a Arc<K>),
+    /// It is gone. No more may be known of it than its namespace, name and UID.
+    Gone(&'a ObjectMeta),
+}
+
 type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
 /// Which values of an index an object is found under.
 pub type IndexFn<K> = fn(&K) -> Vec<String>;
@@ -92,6 +105,11 @@ pub type IndexFn<K> = fn(&K) -> Vec<String>;
 /// All objects of one kind that this process sees.
 pub struct Cache<K: Watched> {
     store: RwLock<Store<K>>,
+    /// Somebody here looks objects up; otherwise there are traces of them, and nothing in the store.
+    kept: AtomicBool,
+    traces: Mutex<Traces>,
+    /// What those read of each object who only listen.
+    heard: Mutex<Vec<Part<'static>>>,
     listeners: RwLock<Vec<Listener<K>>>,
     /// The highest resourceVersion that the watch has shown.
     seen: AtomicU64,
@@ -110,6 +128,9 @@ impl<K: Watched> Cache<K> {
     pub(crate) fn new() -> Self {
         Self {
             store: RwLock::default(),
+            traces: Mutex::default(),
+            kept: AtomicBool::new(true),
+            heard: Mutex::default(),
             listeners: RwLock::new(Vec::new()),
             seen: AtomicU64::new(0),
             lists_begun: AtomicU64::new(0),
@@ -253,6 +274,12 @@ impl<K: Watched> Cache<K> {
             self.seen.fetch_max(version, Ordering::AcqRel);
         }
         let key = Key::of(object.metadata());
+        if !self.is_kept() {
+            if self.traces().end(&key, meta::uid(object.metadata())) {
+                self.tell_gone(Arc::new(object.clone()));
+            }
+            return self.advanced.notify_waiters();
+        }
         let old = {
             let mut store = self.write();
             match store.get(&key) {
@@ -261,10 +288,7 @@ impl<K: Watched> Cache<K> {
             }
         };
         if let Some(old) = old {
-            self.tell(&Change {
-                old: Some(old),
-                new: None,
-            });
+            self.tell_gone(old);
         }
         self.advanced.notify_waiters();
     }
@@ -272,10 +296,13 @@ impl<K: Watched> Cache<K> {
     /// A complete list: what is not in it is gone, also where a watch event for that never came.
     pub(crate) fn finish_list(&self, listed: Vec<K>) {
         let present: AHashSet<Key> = listed.iter().map(|o| Key::of(o.metadata())).collect();
-        let gone: Vec<Arc<K>> = {
-            let store = self.read();
-            let missing = store.iter().filter(|(key, _)| !present.contains(key));
-            missing.map(|(_, object)| object.clone()).collect()
+        let gone: Vec<Arc<K>> = match self.is_kept() {
+            false => self.traces().missing(&present).map(bare).collect(),
+            true => {
+                let store = self.read();
+                let missing = store.iter().filter(|(key, _)| !present.contains(key));
+                missing.map(|(_, object)| object.clone()).collect()
+            }
         };
         for object in gone {
             self.remove(&object);
@@ -295,10 +322,23 @@ impl<K: Watched> Cache<K> {
 
     /// What is read of each object.
     pub(crate) fn part(&self) -> Part<'static> {
-        match self.is_whole() {
-            true => trim::OBJECT,
-            false => slim::part::<K>(),
+        match (self.is_whole(), &**self.heard()) {
+            (true, _) => trim::OBJECT,
+            (false, [part]) if !self.is_kept() => *part,
+            (false, _) => slim::part::<K>(),
         }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Vec<Part<'static>>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn traces(&self) -> MutexGuard<'_, Traces> {
+        self.traces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
     }
 
     fn is_whole(&self) -> bool {
@@ -318,6 +358,18 @@ impl<K: Watched> Cache<K> {
         let new = Arc::new(object.clone());
         drop(object);
         let key = Key::of(new.metadata());
+        if !self.is_kept() {
+            let said = self.traces().see(key, new.metadata(), trusted);
+            match said {
+                Said::Before => return,
+                Said::New => {}
+                Said::InPlaceOf(gone) => self.tell_gone(bare(gone)),
+            }
+            return self.tell(&Change {
+                old: None,
+                new: Some(new),
+            });
+        }
         let old = {
             let mut store = self.write();
             if let Some(held) = store.get(&key) {
@@ -331,10 +383,7 @@ impl<K: Watched> Cache<K> {
         };
         match old {
             Some(old) if old.metadata().uid != new.metadata().uid => {
-                self.tell(&Change {
-                    old: Some(old),
-                    new: None,
-                });
+                self.tell_gone(old);
                 self.tell(&Change {
                     old: None,
                     new: Some(new),
@@ -345,6 +394,13 @@ impl<K: Watched> Cache<K> {
                 new: Some(new),
             }),
         }
+    }
+
+    fn tell_gone(&self, old: Arc<K>) {
+        self.tell(&Change {
+            old: Some(old),
+            new: None,
+        });
     }
 
     fn tell(&self, change: &Change<K>) {
@@ -367,6 +423,13 @@ impl<K: Watched> Cache<K> {
     }
 }
 
+/// An object of which no more is known than this.
+fn bare<K: Watched>(known: ObjectMeta) -> Arc<K> {
+    let mut object = K::default();
+    *object.metadata_mut() = known;
+    Arc::new(object)
+}
+
 // === impl AnyCache ===
 
 /// What can be asked of a cache without knowing its type.
@@ -381,8 +444,9 @@ pub(crate) trait AnyCache: Any + Send + Sync {
     fn has_seen(&self, version: u64, lists_begun: u64) -> bool;
     /// The incarnation is not there, or is marked as being deleted.
     fn is_going(&self, key: &Key, uid: &str) -> bool;
-    /// Calls `listener` with the metadata before and after at each change, and at once for what is there.
-    fn listen_meta(&self, listener: MetaListener);
+    /// Calls `listener` with the metadata before and after at each change, and at once for what is there; false if
+    /// that is not known.
+    fn listen_meta(&self, listener: MetaListener) -> bool;
 }
 
 /// Looks at a change of the metadata of an object.
@@ -407,17 +471,23 @@ impl<K: Watched> AnyCache for Cache<K> {
     }
 
     fn is_going(&self, key: &Key, uid: &str) -> bool {
+        if !self.is_kept() {
+            return self.traces().is_going(key, uid);
+        }
         self.find(key).is_none_or(|held| {
             let held = held.metadata();
             held.uid.as_deref() != Some(uid) || meta::is_deleting(held)
         })
     }
 
-    fn listen_meta(&self, listener: MetaListener) {
-        self.listen(Box::new(move |change| {
-            let old = change.old.as_deref().map(Metadata::metadata);
-            listener(old, change.new.as_deref().map(Metadata::metadata));
-        }));
+    fn listen_meta(&self, listener: MetaListener) -> bool {
+        if self.is_kept() {
+            self.listen(Box::new(move |change| {
+                let old = change.old.as_deref().map(Metadata::metadata);
+                listener(old, change.new.as_deref().map(Metadata::metadata));
+            }));
+        }
+        self.is_kept()
     }
 }
 
@@ -456,9 +526,32 @@ impl Caches {
 
     /// The cache of a kind. Its watch begins with [`Caches::start`], or now if that was called before.
     pub fn of<K: Watched>(&self) -> Arc<Cache<K>> {
+        let cache = self.watched::<K>();
+        cache.kept.store(true, Ordering::Relaxed);
+        cache
+    }
+
+    /// Calls `listener` with what is new of a kind, for one who keeps of it what he needs and looks nothing up: if
+    /// nobody in this process does, no object is kept here, and of each only `part` is read, or what pods are read of
+    /// without one. To be called before [`Caches::start`]; [`Caches::unsynced`] tells when all that is there was told.
+    pub fn hear<K: Watched>(
+        &self,
+        part: Option<Part<'static>>,
+        listener: impl Fn(News<'_, K>) + Send + Sync + 'static,
+    ) {
+        let cache = self.watched::<K>();
+        cache.heard().push(part.unwrap_or_else(slim::part::<K>));
+        cache.listen(Box::new(move |change| match &change.new {
+            Some(new) => listener(News::Is(new)),
+            None => listener(News::Gone(change.latest().metadata())),
+        }));
+    }
+
+    fn watched<K: Watched>(&self) -> Arc<Cache<K>> {
         let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = caches.entry(Kind::of::<K>()).or_insert_with(|| {
             let cache = Arc::new(Cache::<K>::new());
+            cache.kept.store(false, Ordering::Relaxed);
             let watched = cache.clone();
             Entry {
                 cache,
@@ -524,7 +617,7 @@ impl Caches {
     }
 
     /// Calls `listener` at each change of the metadata of an object of this group and plural, and at once for what is
-    /// already there, if this process watches such objects. Gives their kind as they are watched.
+    /// already there, if this process keeps such objects. Gives their kind as they are watched.
     pub fn listen_meta(&self, group: &str, plural: &str, listener: MetaListener) -> Option<Kind> {
         let caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = caches.iter();
@@ -532,8 +625,7 @@ impl Caches {
             entries.find(|(kind, _)| kind.group == group && kind.plural == plural)?;
         let (kind, cache) = (*kind, entry.cache.clone());
         drop(caches);
-        cache.listen_meta(listener);
-        Some(kind)
+        cache.listen_meta(listener).then_some(kind)
     }
 
     /// The version up to which all changes of a kind have been seen, if this process watches it.

@@ -48,7 +48,7 @@ mod trim;
 mod watch;
 mod watched;
 
-pub use caches::{Cache, Caches, Change, IndexFn, Key, MetaListener};
+pub use caches::{Cache, Caches, Change, IndexFn, Key, MetaListener, News};
 pub use clock::Clock;
 pub use contact::Contact;
 pub use controller::{Controller, Moment, Watches, controller_key};
@@ -56,6 +56,7 @@ pub use execute::Executor;
 pub use queue::{Backoff, Queue};
 pub use reads::{ReadError, Reads};
 pub use scale::{ScaleError, Scales};
+pub use trim::Part;
 pub use watched::Watched;
 
 use crate::admin::Admin;

@@ -18,6 +18,7 @@ pub trait Watched:
     + Resource
     + Metadata<Ty = ObjectMeta>
     + Clone
+    + Default
     + fmt::Debug
     + Serialize
 {

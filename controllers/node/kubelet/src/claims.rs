@@ -52,7 +52,7 @@ fn usable(
         ));
     };
     if used.ephemeral {
-        volume::is_for(pod, claim)?;
+        volume::is_for(&pod.metadata, claim)?;
     }
     if meta::is_deleting(&claim.metadata) {
         return Err("PVC is being deleted".to_owned());

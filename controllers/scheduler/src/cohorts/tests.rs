@@ -29,22 +29,19 @@ fn alike_pods_are_counted_by_node_until_the_last_has_left() {
 }
 
 #[test]
-fn no_pod_is_kept_that_has_left_or_has_a_newer_version() {
+fn no_pod_is_kept_once_all_of_its_cohort_have_left() {
     let labelled = |n: u32| json!({ "metadata": { "labels": { "index": n.to_string() } } });
     let mut cohorts = Cohorts::default();
-    let (old, new) = (info("a", labelled(0)), info("a", labelled(0)));
+    let (first, second) = (info("a", labelled(0)), info("a", labelled(0)));
     let other = info("b", labelled(1));
-    cohorts.enter(&old, 0);
-    cohorts.enter(&new, 0);
+    cohorts.enter(&first, 0);
+    cohorts.enter(&second, 0);
     cohorts.enter(&other, 1);
-    assert_eq!([&old, &new, &other].map(Arc::strong_count), [1, 2, 2]);
-    let newest = info("a", labelled(0));
-    cohorts.renew(&new, &newest);
-    assert_eq!([&new, &newest].map(Arc::strong_count), [1, 2]);
-    cohorts.renew(&old, &new);
-    assert_eq!([&new, &newest].map(Arc::strong_count), [1, 2]);
-    cohorts.leave(&old, 0);
-    cohorts.leave(&newest, 0);
+    let held = || [&first, &second, &other].map(Arc::strong_count);
+    assert_eq!(held(), [2, 1, 2]);
+    cohorts.leave(&first, 0);
+    assert_eq!(held(), [2, 1, 2]);
+    cohorts.leave(&second, 0);
     cohorts.leave(&other, 1);
-    assert_eq!([&old, &new, &other].map(Arc::strong_count), [1, 1, 1]);
+    assert_eq!(held(), [1, 1, 1]);
 }

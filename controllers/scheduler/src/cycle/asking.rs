@@ -8,8 +8,9 @@ use super::{Cycle, Next, Told, profile_of};
 use crate::decide::{Look, best, score, sift};
 use crate::diagnosis::{Diagnosis, PluginSet};
 use crate::extender::{self, About, Answer, Extender, Opinion, Question};
+use crate::pods::PodInfo;
 use crate::preempt::{Candidate, Preemption, choose};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::snapshot::Snapshot;
 use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -38,13 +39,13 @@ impl Asking {
     /// Whether an extender takes part in the decision about a pod.
     pub(super) fn is_about(&self, info: &PodInfo) -> bool {
         let mut all = self.extenders.iter();
-        all.any(|of| of.decides() && of.is_interested(&info.pod))
+        all.any(|of| of.decides() && of.is_interested(&info.like))
     }
 
     /// Whether an extender is asked who may leave for a pod.
     pub(super) fn preempts(&self, info: &PodInfo) -> bool {
         let mut all = self.extenders.iter();
-        all.any(|of| !of.preempt.is_empty() && of.is_interested(&info.pod))
+        all.any(|of| !of.preempt.is_empty() && of.is_interested(&info.like))
     }
 
     /// Asks. Until the answer is there nobody else is asked about.

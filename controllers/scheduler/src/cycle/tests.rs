@@ -36,17 +36,17 @@ fn next(cycle: &mut Cycle, now: f64) -> String {
 
 fn say(next: Next) -> String {
     match next {
-        Next::Bind { info, node, .. } => format!("{} to {node}", meta::name(&info.pod.metadata)),
+        Next::Bind { info, node, .. } => format!("{} to {node}", info.name),
         Next::Nobody { info, changed, .. } => {
             format!(
                 "{} nowhere{}",
-                meta::name(&info.pod.metadata),
+                info.name,
                 if changed { ", told" } else { "" }
             )
         }
-        Next::Ask(question) => format!("{} asked about", meta::name(&question.info.pod.metadata)),
+        Next::Ask(question) => format!("{} asked about", question.info.name),
         Next::Failed { info, message, .. } => {
-            format!("{} failed: {message}", meta::name(&info.pod.metadata))
+            format!("{} failed: {message}", info.name)
         }
         Next::Idle(_) => "idle".to_owned(),
     }
@@ -472,7 +472,7 @@ fn nobody_waits_who_could_run() {
                     Next::Ask(_) | Next::Failed { .. } => panic!("there are no extenders"),
                     Next::Bind { info, node, .. } => {
                         cycle.bound(&info.uid);
-                        let mut pod = (*info.pod).clone();
+                        let mut pod = info.object();
                         pod.spec.as_mut().unwrap().node_name = Some(node.to_string());
                         cycle.pod(&Arc::new(pod), at(now));
                         bound += 1;

@@ -44,7 +44,7 @@ fn check(on: Value, old: Value, pod: Value, expected: &str) {
         outcome(&pod, &cluster),
         expected,
         "node {on}, pod {:?}",
-        pod.pod.spec
+        pod.like.spec
     );
 }
 

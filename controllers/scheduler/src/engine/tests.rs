@@ -270,7 +270,7 @@ impl World {
         if !self.pods.is_empty() && !random.once_in(3) {
             let at = random.below(self.pods.len());
             let (info, on) = self.pods[at].clone();
-            let mut pod = (*info.pod).clone();
+            let mut pod = info.object();
             match random.below(if self.pods.len() > 3 * self.nodes {
                 4
             } else {
@@ -291,7 +291,7 @@ impl World {
                 }
                 _ => {}
             }
-            let info = Arc::new(PodInfo::of(Arc::new(pod)));
+            let info = Arc::new(PodInfo::of(&pod));
             self.model.put_pod(info.clone(), &on);
             self.pods[at] = (info, on);
             return;
@@ -387,7 +387,7 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
         pod.metadata.name = Some(name);
         let pod = match world.waiting.pop().filter(|_| world.random.once_in(3)) {
             Some(pod) => pod,
-            None => Arc::new(PodInfo::of(Arc::new(pod))),
+            None => Arc::new(PodInfo::of(&pod)),
         };
         let profile = world.random.below(profiles);
         let (table, all) = (&tables[profile], world.model.snapshot());

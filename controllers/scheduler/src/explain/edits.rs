@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::explain::named;
-use crate::snapshot::PodInfo;
+use crate::pods::PodInfo;
 use k8s_openapi::api::core::v1::{
     Affinity, Container, Node, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, Toleration,
 };

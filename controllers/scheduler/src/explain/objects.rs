@@ -1,8 +1,8 @@
 //! The cluster out of objects that were read once, for those who explain without a scheduler's watches.
 
 use crate::cluster::Cluster;
-use crate::cycle::{nominated_by_status, scheduler_of};
-use crate::snapshot::PodInfo;
+use crate::cycle::scheduler_of;
+use crate::pods::Looks;
 use ::objects::pod;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{
@@ -67,12 +67,13 @@ impl Objects {
             .for_each(|of| owners.put(of));
         self.replica_sets.iter().for_each(|of| owners.put(of));
         self.stateful_sets.iter().for_each(|of| owners.put(of));
+        let mut looks = Looks::default();
         for of in self.pods.into_iter().filter(|of| !pod::is_terminal(of)) {
-            let info = Arc::new(PodInfo::of(Arc::new(of)));
+            let info = Arc::new(looks.info(&Arc::new(of)));
             match info.node_name() {
                 Some(node) => drop(all.put_pod(info.clone(), node)),
-                None if ours.contains(&scheduler_of(&info.pod)) => {
-                    if let Some(node) = nominated_by_status(&info.pod) {
+                None if ours.contains(&scheduler_of(&info.like)) => {
+                    if let Some(node) = info.nominated() {
                         all.nominate(&info, Some(node));
                     }
                 }

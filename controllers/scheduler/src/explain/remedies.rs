@@ -7,10 +7,11 @@ use crate::decide::{Decision, decide};
 use crate::explain::edits::{Edit, requested};
 use crate::explain::survey::{self, Distance, Shortage};
 use crate::explain::{Trial, named};
+use crate::pods::PodInfo;
 use crate::preempt::{Preemption, preempt};
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorRequirement, PodAffinityTerm};
-use objects::{meta, volume};
+use objects::volume;
 use std::sync::Arc;
 
 /// Nodes of each kind that changes are looked for on.
@@ -128,7 +129,7 @@ fn for_pod(trial: &Trial<'_>, plugin: usize) -> Vec<Vec<Edit>> {
                 .collect()
         }
         "VolumeBinding" | "VolumeRestrictions" => {
-            let namespace = meta::namespace(&pod.pod.metadata);
+            let namespace = pod.namespace();
             let is_free = |name: &str| {
                 let claim = all.storage().claim(namespace, name);
                 claim.is_none_or(|claim| volume::volume_of(claim).is_empty())
@@ -199,7 +200,7 @@ fn room(pod: &PodInfo, info: &NodeInfo) -> Vec<Vec<Edit>> {
     let mut others: Vec<(u64, &Arc<PodInfo>)> = info
         .pods
         .iter()
-        .filter(|other| !meta::is_deleting(&other.pod.metadata))
+        .filter(|other| !other.leaving)
         .filter_map(|other| Some((waste(other, &short)?, other)))
         .collect();
     others.sort_by_key(|(waste, other)| (other.priority, *waste, other.uid.clone()));
@@ -339,7 +340,12 @@ fn pod_terms(pod: &PodInfo) -> Vec<Edit> {
 fn beside(pod: &PodInfo, info: &NodeInfo, all: &Snapshot) -> Vec<Vec<Edit>> {
     let refuses = |one: &PodInfo, other: &PodInfo| {
         let terms = one.terms.as_ref();
-        terms.is_some_and(|terms| terms.refuses.iter().any(|term| term.means(&other.pod, all)))
+        terms.is_some_and(|terms| {
+            terms
+                .refuses
+                .iter()
+                .any(|term| term.means(&other.like, all))
+        })
     };
     let others = info
         .pods

@@ -6,7 +6,8 @@
 use crate::explain::edits::amount;
 use crate::plugin::{Check, Filter, Prepared};
 use crate::plugins::Table;
-use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Taint};
 use objects::affinity::node_selector_term_matches;
 use objects::{meta, node, taints};

@@ -43,19 +43,19 @@ fn sifted(is_cache_capable: bool, answer: Value) -> Result<String, String> {
 fn it_is_asked_about_pods_that_want_what_it_looks_after() {
     let mut of = extender(true);
     let plain = info("a", json!({}));
-    assert!(of.is_interested(&plain.pod), "it takes all");
+    assert!(of.is_interested(&plain.like), "it takes all");
     of.managed.insert("x.io/gpu".to_owned());
     let wanting = info("b", requests(json!({ "x.io/gpu": "1" })));
     let limits = json!({ "x.io/gpu": "1" });
     let limited = json!({ "spec": { "initContainers": [{ "name": "i", "resources": { "limits": limits } }] } });
     let limited = info("c", limited);
-    let interested = [&plain, &wanting, &limited].map(|info| of.is_interested(&info.pod));
+    let interested = [&plain, &wanting, &limited].map(|info| of.is_interested(&info.like));
     assert_eq!(interested, [false, true, true]);
 }
 
 #[test]
 fn nodes_are_named_to_those_that_know_them_and_shown_to_others() {
-    let pod = info("a", json!({})).pod.clone();
+    let pod = info("a", json!({})).object();
     let named = extender(true).about_nodes(&pod, &nodes());
     assert_eq!(named["NodeNames"], json!(["m", "n", "o"]));
     assert_eq!(
@@ -113,7 +113,7 @@ fn it_chooses_victims_among_the_pods_of_nodes() {
         violations: 1,
         pods: pods.clone(),
     };
-    let pod = info("a", json!({})).pod.clone();
+    let pod = info("a", json!({})).object();
     let question = extender(true).about_victims(&pod, std::slice::from_ref(&asked));
     let meta = json!({ "n": { "Pods": [{ "UID": "u-low" }], "NumPDBViolations": 1 } });
     assert_eq!(

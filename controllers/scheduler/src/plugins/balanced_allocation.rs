@@ -5,7 +5,8 @@
 
 use crate::plugin::{Normalise, Score, Scorer};
 use crate::plugins::resources_score::{Weighted, parts, usual, wants_any};
-use crate::snapshot::{CpuMemory, NodeInfo, PodInfo, Snapshot};
+use crate::pods::{CpuMemory, PodInfo};
+use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::Node;
 
 /// Prefers nodes whose balance the pod betters. Has no wish for pods that request none of the resources.

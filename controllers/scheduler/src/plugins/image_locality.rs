@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/imagelocality/image_locality.go`.
 
 use crate::plugin::{Normalise, Score, Scorer};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use ahash::{AHashMap, AHasher};
 use std::hash::{Hash, Hasher};
 

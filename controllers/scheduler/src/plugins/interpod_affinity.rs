@@ -9,7 +9,8 @@ use crate::domains::Domains;
 use crate::plugin::{
     Check, Events, Filter, Happening, Normalise, Prepared, Score, Scorer, Verdict,
 };
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use crate::terms::{Term, Terms};
 use crate::tracker::Tracked;
 use ahash::AHashMap;
@@ -99,7 +100,7 @@ impl<'a> State<'a> {
             }),
             met: Cell::new(0),
             refused: RefCell::default(),
-            itself: terms.is_some_and(|terms| terms.demands_all(&pod.pod, all)),
+            itself: terms.is_some_and(|terms| terms.demands_all(&pod.like, all)),
         };
         if let Some(terms) = terms {
             // All demands mean a pod, or none counts: those that the first may mean are enough.
@@ -109,7 +110,7 @@ impl<'a> State<'a> {
                 .into_iter()
                 .flat_map(|first| all.cohorts().meant_by(first))
             {
-                if terms.demands_all(&cohort.like.pod, all) {
+                if terms.demands_all(&cohort.like.like, all) {
                     for (slot, count) in &cohort.on {
                         state.demand(*slot, i64::from(count.all));
                     }
@@ -117,7 +118,7 @@ impl<'a> State<'a> {
             }
             for (term, tally) in terms.refuses.iter().zip(&state.refuses) {
                 for cohort in all.cohorts().meant_by(term) {
-                    if term.means(&cohort.like.pod, all) {
+                    if term.means(&cohort.like.like, all) {
                         for (slot, count) in &cohort.on {
                             tally.add(*slot, i64::from(count.all));
                         }
@@ -151,7 +152,7 @@ impl<'a> State<'a> {
     /// Lets the terms of another pod that refuse this one count.
     fn refuse(&self, other: &PodInfo, add: impl Fn(&Tally)) {
         let refusals = terms(other).into_iter().flat_map(|terms| &terms.refuses);
-        for term in refusals.filter(|term| term.means(&self.pod.pod, self.all)) {
+        for term in refusals.filter(|term| term.means(&self.pod.like, self.all)) {
             let mut refused = self.refused.borrow_mut();
             let tally = refused.entry(term.key.clone());
             add(tally.or_insert_with(|| Tally::of(&term.key, self.all)));
@@ -160,11 +161,11 @@ impl<'a> State<'a> {
 
     fn suppose(&self, other: &PodInfo, slot: u32, more: i64) {
         if let Some(terms) = terms(self.pod) {
-            if terms.demands_all(&other.pod, self.all) {
+            if terms.demands_all(&other.like, self.all) {
                 self.demand(slot, more);
             }
             for (term, tally) in terms.refuses.iter().zip(&self.refuses) {
-                if term.means(&other.pod, self.all) {
+                if term.means(&other.like, self.all) {
                     tally.add(slot, more);
                 }
             }
@@ -210,7 +211,7 @@ fn unresolvable() -> Verdict {
 }
 
 fn terms(pod: &PodInfo) -> Option<&Terms> {
-    pod.terms.as_deref()
+    pod.terms.as_ref()
 }
 
 impl Filter for InterPodAffinity {
@@ -242,15 +243,15 @@ impl Filter for InterPodAffinity {
             Happening::Pod { old, new } => {
                 let near = |other: Option<&PodInfo>| {
                     let demanded =
-                        |other: &&PodInfo| own.is_some_and(|own| own.demands_all(&other.pod, all));
+                        |other: &&PodInfo| own.is_some_and(|own| own.demands_all(&other.like, all));
                     other.as_ref().is_some_and(demanded)
                 };
                 let apart = |other: Option<&PodInfo>| {
                     other.is_some_and(|other| {
                         let mut refuses = own.into_iter().flat_map(|own| &own.refuses);
                         let mut refused = terms(other).into_iter().flat_map(|terms| &terms.refuses);
-                        refuses.any(|term| term.means(&other.pod, all))
-                            || refused.any(|term| term.means(&pod.pod, all))
+                        refuses.any(|term| term.means(&other.like, all))
+                            || refused.any(|term| term.means(&pod.like, all))
                     })
                 };
                 // One less that is wanted may make this pod the first of its kind.
@@ -327,7 +328,7 @@ impl Score for InterPodAffinity {
         };
         for (term, weight) in prefers {
             for cohort in all.cohorts().meant_by(term) {
-                if term.means(&cohort.like.pod, all) {
+                if term.means(&cohort.like.like, all) {
                     add(&term.key, cohort, *weight);
                 }
             }
@@ -339,7 +340,7 @@ impl Score for InterPodAffinity {
             let hard = theirs.demands.iter().map(|term| (term, self.hard_weight));
             let soft = theirs.prefers.iter().map(|(term, weight)| (term, *weight));
             for (term, weight) in hard.filter(|_| self.hard_weight > 0).chain(soft) {
-                if term.means(&pod.pod, all) {
+                if term.means(&pod.like, all) {
                     add(&term.key, cohort, weight);
                 }
             }

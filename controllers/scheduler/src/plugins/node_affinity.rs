@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/nodeaffinity/node_affinity.go`.
 
 use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Score, Scorer, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::{NodeSelector, PodSpec};
 use objects::affinity::{Required, preferred_node_score};
 

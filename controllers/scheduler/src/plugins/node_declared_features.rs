@@ -4,7 +4,8 @@
 //! `component-helpers/nodedeclaredfeatures/features`.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::{Node, PodSpec};
 
 /// Rejects nodes that do not declare a feature which the pod needs.

@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/nodename/node_name.go`.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 
 /// Rejects all nodes but the named one.
 pub struct NodeName;

@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/nodeports/node_ports.go`.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 
 /// Rejects nodes where one of the pod's host ports is in use.
 pub struct NodePorts;

@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/nodeunschedulable/node_unschedulable.go`.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::Taint;
 use objects::taints;
 

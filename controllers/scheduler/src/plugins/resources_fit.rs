@@ -4,7 +4,8 @@
 
 use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Score, Scorer, Verdict};
 use crate::plugins::resources_score::{Strategy, Weighted, usual};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use objects::Resources;
 use std::borrow::Cow;
 

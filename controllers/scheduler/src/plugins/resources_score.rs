@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/noderesources/{resource_allocation,least_allocated,most_allocated,
 //! requested_to_capacity_ratio}.go`.
 
-use crate::snapshot::{NodeInfo, PodInfo};
+use crate::pods::PodInfo;
+use crate::snapshot::NodeInfo;
 
 /// A resource, and how much it counts beside others.
 #[derive(Clone, Debug, PartialEq, Eq)]

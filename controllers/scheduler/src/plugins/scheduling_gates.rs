@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/schedulinggates/scheduling_gates.go`.
 
-use crate::snapshot::PodInfo;
+use crate::pods::PodInfo;
 
 /// Whether the pod has scheduling gates.
 pub fn is_gated(pod: &PodInfo) -> bool {

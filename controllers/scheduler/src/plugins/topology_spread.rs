@@ -10,7 +10,8 @@ use crate::domains::Domains;
 use crate::plugin::{
     Check, Events, Filter, Happening, Normalise, Prepared, Score, Scorer, Verdict,
 };
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use crate::tracker::Tracked;
 use constraints::{Constraint, HARD, Inclusion, SOFT, by_slot, constraints};
 use k8s_openapi::api::core::v1::{Node, TopologySpreadConstraint};
@@ -158,12 +159,12 @@ impl Filter for TopologySpread {
         match by {
             Happening::Pod { old, new } => {
                 let [old, new] = [old, new].map(|other| {
-                    other.filter(|other| other.pod.metadata.namespace == pod.pod.metadata.namespace)
+                    other.filter(|other| {
+                        other.like.metadata.namespace == pod.like.metadata.namespace
+                    })
                 });
                 let selects = |constraint: &Constraint, other: Option<&PodInfo>| {
-                    other.is_some_and(|other| {
-                        constraint.selects(other) && !meta::is_deleting(&other.pod.metadata)
-                    })
+                    other.is_some_and(|other| constraint.selects(other) && !other.leaving)
                 };
                 each.any(|constraint| selects(constraint, old) != selects(constraint, new))
             }
@@ -232,8 +233,7 @@ impl Filter for TopologySpread {
                     return;
                 };
                 for (each, domain) in supposed.iter().zip(domains) {
-                    let counts = each.constraint.counts(other, pod)
-                        && !meta::is_deleting(&other.pod.metadata);
+                    let counts = each.constraint.counts(other, pod) && !other.leaving;
                     if counts && inclusion.holds(&each.constraint, node) {
                         each.spread.borrow_mut().add(domain, more);
                     }

@@ -4,7 +4,8 @@
 //! looked at.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use objects::volume::is_reachable;
 
 /// Rejects pods whose claims are not bound and do not wait for the pod; then nodes where a volume cannot be used, or no
@@ -33,7 +34,7 @@ impl Filter for VolumeBinding {
             return Prepared::Skip;
         }
         let storage = all.storage();
-        let claims = match storage.claims_of(&pod.pod, &pod.claims) {
+        let claims = match storage.claims_of(pod) {
             Ok(claims) => claims,
             Err(why) => return Prepared::Never(why.into()),
         };

@@ -4,10 +4,10 @@
 //! (CSI migration) are not counted.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use crate::storage::Attached;
 use ahash::{AHashMap, AHashSet};
-use objects::meta;
 
 /// Rejects nodes to which a driver of the pod's volumes can attach no more.
 pub struct NodeVolumeLimits;
@@ -31,7 +31,7 @@ impl Filter for NodeVolumeLimits {
             return Prepared::Skip;
         }
         let volumes = |of: &PodInfo, into: &mut AHashSet<Attached>| {
-            let namespace = meta::namespace(&of.pod.metadata);
+            let namespace = of.namespace();
             let used = of.claims.iter();
             into.extend(used.filter_map(|used| storage.attached(namespace, &used.claim)));
         };

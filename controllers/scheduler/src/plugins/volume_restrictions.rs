@@ -3,10 +3,10 @@
 //! Upstream: `framework/plugins/volumerestrictions/volume_restrictions.go`.
 
 use crate::plugin::{Check, Events, Filter, Happening, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use crate::tracker::Tracked;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Volume};
-use objects::meta;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Filter for VolumeRestrictions {
             return true;
         };
         old.is_some_and(|old| {
-            let (of, by) = (&pod.pod.metadata, &old.pod.metadata);
+            let (of, by) = (&pod.like.metadata, &old.like.metadata);
             let mut used = pod.claims.iter();
             let mut shares = || used.any(|used| old.claims.iter().any(|by| by.claim == used.claim));
             of.namespace == by.namespace && (shares() || disks_conflict(pod, old))
@@ -52,7 +52,7 @@ impl Filter for VolumeRestrictions {
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a> {
-        let namespace = meta::namespace(&pod.pod.metadata);
+        let namespace = pod.namespace();
         let mut exclusive = Vec::new();
         for used in pod.claims.iter().filter(|used| !used.ephemeral) {
             match all.storage().claim(namespace, &used.claim) {
@@ -97,7 +97,7 @@ impl Filter for VolumeRestrictions {
                 }
             }),
             suppose: Some(Box::new(move |other, _, more| {
-                if meta::namespace(&other.pod.metadata) == namespace {
+                if other.namespace() == namespace {
                     let theirs = other.claims.iter().filter(|used| !used.ephemeral);
                     let shared = theirs.filter(|used| exclusive.contains(&&*used.claim));
                     supposed.set(supposed.get() + more * shared.count() as i64);

@@ -3,7 +3,8 @@
 //! Upstream: `framework/plugins/volumezone/volume_zone.go`.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use objects::{meta, volume};
 
 /// Rejects nodes of other zones and regions than those of the pod's volumes. Nodes that are in none will do.
@@ -40,7 +41,7 @@ impl Filter for VolumeZone {
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a> {
-        let namespace = meta::namespace(&pod.pod.metadata);
+        let namespace = pod.namespace();
         let mut wanted = Vec::new();
         // Claims that are made for the pod are not looked at, as upstream has it.
         for used in pod.claims.iter().filter(|used| !used.ephemeral) {

@@ -59,10 +59,7 @@ fn outcome(all: &Cluster, new: Value) -> String {
     };
     match preempt(&table, &pod, all.snapshot(), &diagnosis, 0) {
         Preemption::Room(room) => {
-            let names = room
-                .victims
-                .iter()
-                .map(|victim| meta::name(&victim.pod.metadata));
+            let names = room.victims.iter().map(|victim| &*victim.name);
             format!("{}: {}", room.node, names.collect::<Vec<_>>().join(" "))
         }
         other => other.text().to_owned(),

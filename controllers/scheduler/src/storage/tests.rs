@@ -13,7 +13,7 @@ fn storage() -> Storage {
 /// Where a pod with these claims can be, as `give VOLUME to CLAIM`, `make CLAIM`; or why nowhere.
 fn place(storage: &Storage, claims: &[&str], on: &str) -> String {
     let info = info("web", uses(claims));
-    let claims = match storage.claims_of(&info.pod, &info.claims) {
+    let claims = match storage.claims_of(&info) {
         Ok(claims) => claims,
         Err(why) => return why,
     };
@@ -69,11 +69,11 @@ fn an_ephemeral_claim_has_to_be_there_and_the_pods_own() {
     let info = info("web", pod);
     let mut storage = storage();
     assert_eq!(
-        storage.claims_of(&info.pod, &info.claims).unwrap_err(),
+        storage.claims_of(&info).unwrap_err(),
         "waiting for ephemeral volume controller to create the persistentvolumeclaim \"web-data\""
     );
     storage.put_claim(claim("web-data", json!({})));
-    let why = storage.claims_of(&info.pod, &info.claims).unwrap_err();
+    let why = storage.claims_of(&info).unwrap_err();
     assert_eq!(
         why,
         "PVC ns/web-data was not created for pod ns/web (pod is not owner)"
@@ -83,7 +83,7 @@ fn an_ephemeral_claim_has_to_be_there_and_the_pods_own() {
         "web-data",
         json!({ "metadata": { "ownerReferences": [owner] } }),
     ));
-    assert!(storage.claims_of(&info.pod, &info.claims).is_ok());
+    assert!(storage.claims_of(&info).is_ok());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_is_promised_is_given_to_nobody_else_until_it_is_taken_back() {
     storage.put_volume(volume("disk", "n1", json!({})));
     let work = {
         let info = info("web", uses(&["data"]));
-        let claims = storage.claims_of(&info.pod, &info.claims).unwrap();
+        let claims = storage.claims_of(&info).unwrap();
         storage
             .place(&claims.waiting, &node("n1", json!({})))
             .unwrap()
@@ -184,19 +184,13 @@ fn a_bound_volume_counts_where_it_is() {
     let mut storage = storage();
     storage.put_claim(claim("data", bound_to("disk")));
     let info = info("web", uses(&["data"]));
-    let volumes = |storage: &Storage| {
-        storage
-            .claims_of(&info.pod, &info.claims)
-            .unwrap()
-            .volumes
-            .len()
-    };
+    let volumes = |storage: &Storage| storage.claims_of(&info).unwrap().volumes.len();
     assert_eq!(volumes(&storage), 1);
-    assert!(storage.claims_of(&info.pod, &info.claims).unwrap().volumes[0].is_none());
+    assert!(storage.claims_of(&info).unwrap().volumes[0].is_none());
     let mut taken: Value =
         json!({ "spec": { "claimRef": { "name": "data", "namespace": "ns", "uid": "u-data" } } });
     merge(&mut taken, json!({ "status": { "phase": "Bound" } }));
     storage.put_volume(volume("disk", "n1", taken));
-    assert!(storage.claims_of(&info.pod, &info.claims).unwrap().volumes[0].is_some());
+    assert!(storage.claims_of(&info).unwrap().volumes[0].is_some());
     assert!(storage.free.is_empty());
 }

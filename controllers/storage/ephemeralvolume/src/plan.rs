@@ -31,7 +31,7 @@ pub(crate) fn plan(world: &World) -> Plan {
             .iter()
             .find(|claim| meta::name(&claim.metadata) == name);
         let told = format!("ephemeral volume {}", source.name);
-        match found.map(|claim| volume::is_for(of, claim)) {
+        match found.map(|claim| volume::is_for(&of.metadata, claim)) {
             Some(Ok(())) => {}
             Some(Err(why)) => {
                 plan.note(Note::warning(&about, FAILED, format!("{told}: {why}")));

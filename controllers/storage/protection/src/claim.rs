@@ -80,7 +80,7 @@ fn uses(pod: &Pod, claim: &PersistentVolumeClaim) -> bool {
     let is_shut_down = meta::is_deleting(of) && of.deletion_grace_period_seconds == Some(0);
     let is_this = |used: volume::Used| {
         used.claim == meta::name(&claim.metadata)
-            && (!used.ephemeral || !is_shut_down && volume::is_for(pod, claim).is_ok())
+            && (!used.ephemeral || !is_shut_down && volume::is_for(&pod.metadata, claim).is_ok())
     };
     pod::node_name(pod).is_some() && volume::claims_of(pod).any(is_this)
 }

@@ -183,11 +183,11 @@ fn a_pod_uses_claims_by_name_and_by_its_own() {
             .unwrap();
     assert_eq!(claim_keys(&pod), ["shop/data", "shop/web-scratch"]);
     let mut claim = claim(json!({}));
-    let why = is_for(&pod, &claim).unwrap_err();
+    let why = is_for(&pod.metadata, &claim).unwrap_err();
     assert_eq!(
         why,
         "PVC shop/data was not created for pod shop/web (pod is not owner)"
     );
     claim.metadata.owner_references = Some(vec![meta::owner_reference("v1", "Pod", &pod.metadata)]);
-    assert_eq!(is_for(&pod, &claim), Ok(()));
+    assert_eq!(is_for(&pod.metadata, &claim), Ok(()));
 }

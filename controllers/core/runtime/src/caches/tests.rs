@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::{Cache, Key};
+use super::{Cache, Change, Key};
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use objects::Selector;
@@ -126,4 +126,53 @@ fn an_object_is_found_by_its_new_owner_and_value_and_no_more_by_the_old_ones() {
     assert_eq!(names(cache.indexed("data", "two")), ["a"]);
     let held = cache.find(&Key::new("shop", "a")).unwrap();
     assert_eq!(held.metadata.resource_version.as_deref(), Some("3"));
+}
+
+/// What listeners hear, as `+name` and `-name/uid`.
+fn heard(cache: &Cache<ConfigMap>) -> Arc<std::sync::Mutex<Vec<String>>> {
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let into = heard.clone();
+    cache.listen(Box::new(move |change: &Change<ConfigMap>| {
+        let of = &change.latest().metadata;
+        let name = of.name.clone().unwrap_or_default();
+        let uid = of.uid.clone().unwrap_or_default();
+        let said = match &change.new {
+            Some(_) => format!("+{name}/{uid}"),
+            None => format!("-{name}/{uid}"),
+        };
+        into.lock().unwrap().push(said);
+    }));
+    heard
+}
+
+fn version(name: &str, uid: &str, version: u64) -> ConfigMap {
+    let meta = json!({
+        "namespace": "shop", "name": name, "uid": uid, "resourceVersion": version.to_string(),
+    });
+    serde_json::from_value(json!({ "metadata": meta })).unwrap()
+}
+
+#[test]
+fn the_same_is_heard_whether_objects_are_kept_or_not() {
+    let [kept, not] = [true, false].map(|kept| {
+        let cache = Cache::new();
+        cache.kept.store(kept, std::sync::atomic::Ordering::Relaxed);
+        let heard = heard(&cache);
+        cache.apply(version("a", "1", 5));
+        cache.apply(version("a", "1", 4));
+        cache.apply(version("a", "1", 6));
+        // Another one of the same name, and one that a watch never said was gone.
+        cache.apply(version("a", "2", 7));
+        cache.apply(version("b", "3", 8));
+        cache.remove(&version("a", "1", 9));
+        cache.finish_list(vec![version("a", "2", 7), version("c", "4", 3)]);
+        cache.remove(&version("c", "4", 11));
+        (heard.lock().unwrap().clone(), cache.len())
+    });
+    let said = [
+        "+a/1", "+a/1", "-a/1", "+a/2", "+b/3", "-b/3", "+c/4", "-c/4",
+    ];
+    assert_eq!(kept.0, said);
+    assert_eq!(not.0, said);
+    assert_eq!((kept.1, not.1), (1, 0));
 }

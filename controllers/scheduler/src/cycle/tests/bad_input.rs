@@ -20,7 +20,7 @@ fn said(nodes: Vec<Arc<Node>>, on_node: Vec<Value>, bad: Value) -> String {
     for _ in 0..2 {
         match cycle.next(at(0.0), 0) {
             Next::Bind { info, node, .. } => {
-                bound = format!("{} on {node}", meta::name(&info.pod.metadata));
+                bound = format!("{} on {node}", &info.name);
             }
             Next::Nobody { message: of, .. } => message = of.to_string(),
             Next::Ask(_) | Next::Failed { .. } => panic!("there are no extenders"),

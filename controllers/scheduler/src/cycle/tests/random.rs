@@ -232,7 +232,7 @@ impl Server {
                     self.cycle.kept(&info.uid, &room, at(self.time));
                 } else {
                     for victim in &room.victims {
-                        let name = meta::name(&victim.pod.metadata).to_owned();
+                        let name = victim.name.to_string();
                         self.pods.remove(&name);
                         self.unseen.push(name);
                     }
@@ -258,7 +258,7 @@ impl Server {
         }
         let index = self.random.below(self.binding.len());
         let (info, node) = self.binding.remove(index);
-        let name = meta::name(&info.pod.metadata).to_owned();
+        let name = info.name.to_string();
         let now = at(self.time);
         if !self.pods.contains_key(&name) {
             self.count("bound nobody");
@@ -318,7 +318,7 @@ impl Server {
                 Next::Nobody { room, .. } => {
                     let victims = room.iter().flat_map(|room| &room.victims);
                     for victim in victims {
-                        let name = meta::name(&victim.pod.metadata).to_owned();
+                        let name = victim.name.to_string();
                         self.pods.remove(&name);
                         self.unseen.push(name);
                     }

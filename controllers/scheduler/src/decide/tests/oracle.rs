@@ -297,7 +297,7 @@ fn decisions_are_those_of_the_oracle() {
         for i in 0..DECISIONS {
             change(&mut world, &mut model, &mut random);
             let pod = random_pod(&format!("p{i}"), &mut random);
-            let pod_info = Arc::new(PodInfo::of(pod.clone()));
+            let pod_info = Arc::new(PodInfo::of(&pod));
             let decision = decide(&table, &pod_info, model.snapshot(), random.next());
             let verdicts: Vec<_> = world
                 .nodes
@@ -365,7 +365,7 @@ fn change(world: &mut World, model: &mut Cluster, random: &mut Random) {
             }
             2 => {
                 let (pod, on) = world.pods[&uid].clone();
-                model.put_pod(Arc::new(PodInfo::of(pod)), &on);
+                model.put_pod(Arc::new(PodInfo::of(&pod)), &on);
             }
             3 => {
                 let (pod, on) = world.pods[&uid].clone();
@@ -374,7 +374,7 @@ fn change(world: &mut World, model: &mut Cluster, random: &mut Random) {
                     k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(kit::at(0.0)),
                 );
                 let leaving = Arc::new(leaving);
-                model.put_pod(Arc::new(PodInfo::of(leaving.clone())), &on);
+                model.put_pod(Arc::new(PodInfo::of(&leaving)), &on);
                 world.pods.insert(uid, (leaving, on));
             }
             _ => {}

@@ -3,7 +3,8 @@
 use super::{InterPodAffinity, terms};
 use crate::cohorts::Cohort;
 use crate::plugin::Normalise;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use crate::terms::{Term, Terms};
 use crate::tracker::{Counter, Spot, Tracked, Tracker};
 use std::collections::BTreeSet;
@@ -34,7 +35,7 @@ fn refusals<'a>(
     all: &'a Snapshot,
 ) -> impl Iterator<Item = &'a Term> {
     let refuses = terms(other).into_iter().flat_map(|terms| &terms.refuses);
-    refuses.filter(|term| term.means(&pod.pod, all))
+    refuses.filter(|term| term.means(&pod.like, all))
 }
 
 /// None for a pod that no node will do for, as its terms cannot be understood.
@@ -49,7 +50,7 @@ pub(super) fn required(pod: &Arc<PodInfo>, all: &Snapshot) -> Option<Tracked> {
     let tracker = Required {
         pod: pod.clone(),
         refused: keys.into_iter().collect(),
-        itself: own.is_some_and(|own| own.demands_all(&pod.pod, all)),
+        itself: own.is_some_and(|own| own.demands_all(&pod.like, all)),
     };
     let own = tracker.demands().iter().chain(tracker.refuses());
     let keys = own.map(|term| &term.key).chain(&tracker.refused);
@@ -88,11 +89,11 @@ impl Tracker for Required {
     fn weigh(&self, other: &PodInfo, all: &Snapshot) -> Option<Vec<(usize, i64)>> {
         let (demands, refuses) = (self.demands().len(), self.refuses());
         let mut weights = Vec::new();
-        if terms(&self.pod).is_some_and(|own| own.demands_all(&other.pod, all)) {
+        if terms(&self.pod).is_some_and(|own| own.demands_all(&other.like, all)) {
             weights.extend((0..demands).map(|counter| (counter, 1)));
         }
         for (index, term) in refuses.iter().enumerate() {
-            if term.means(&other.pod, all) {
+            if term.means(&other.like, all) {
                 weights.push((demands + index, 1));
             }
         }
@@ -146,7 +147,7 @@ impl Preferred {
         let soft = soft.map(|(term, weight)| (term, *weight));
         hard.filter(|(_, weight)| *weight > 0)
             .chain(soft)
-            .filter(|(term, _)| term.means(&self.pod.pod, all))
+            .filter(|(term, _)| term.means(&self.pod.like, all))
     }
 }
 
@@ -180,7 +181,7 @@ impl Tracker for Preferred {
 
     fn weigh(&self, other: &PodInfo, all: &Snapshot) -> Option<Vec<(usize, i64)>> {
         let own = self.own().iter().map(|(term, weight)| (term, *weight));
-        let own = own.filter(|(term, _)| term.means(&other.pod, all));
+        let own = own.filter(|(term, _)| term.means(&other.like, all));
         let each = own.chain(self.theirs(other, all));
         each.map(|(term, weight)| {
             let known = self.keys.iter().position(|key| *key == term.key);

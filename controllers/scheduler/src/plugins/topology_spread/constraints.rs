@@ -2,12 +2,13 @@
 
 use super::TopologySpread;
 use crate::cohorts::Cohort;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use ahash::AHashMap;
 use k8s_openapi::api::core::v1::{Node, TopologySpreadConstraint};
 use objects::affinity::Required;
 use objects::selector::SelectorError;
-use objects::{Selector, meta, node, taints};
+use objects::{Selector, node, taints};
 
 /// A constraint with its selector parsed and its options resolved.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub(super) const SOFT: &str = "ScheduleAnyway";
 impl Constraint {
     /// What the pod says itself.
     fn of(given: &TopologySpreadConstraint, pod: &PodInfo) -> Result<Self, SelectorError> {
-        let labels = pod.pod.metadata.labels.as_ref();
+        let labels = pod.like.metadata.labels.as_ref();
         let selector = given.label_selector.as_ref();
         let mut selector = selector.map(Selector::parse).transpose()?;
         let keys = given.match_label_keys.iter().flatten();
@@ -51,7 +52,7 @@ impl Constraint {
 
     /// Whether the pod's labels are among the selected.
     pub(super) fn selects(&self, pod: &PodInfo) -> bool {
-        let labels = pod.pod.metadata.labels.as_ref();
+        let labels = pod.like.metadata.labels.as_ref();
         self.selector
             .as_ref()
             .is_some_and(|selector| selector.matches(labels))
@@ -59,7 +60,7 @@ impl Constraint {
 
     /// Whether a pod on a node counts: it is selected, of the same namespace, and stays.
     pub(super) fn counts(&self, other: &PodInfo, pod: &PodInfo) -> bool {
-        let (of, by) = (&other.pod.metadata, &pod.pod.metadata);
+        let (of, by) = (&other.like.metadata, &pod.like.metadata);
         of.namespace == by.namespace && !self.is_for_all() && self.selects(other)
     }
 
@@ -75,7 +76,7 @@ impl Constraint {
         all: &'s Snapshot,
     ) -> impl Iterator<Item = &'s Cohort> {
         let selector = self.selector.as_ref().filter(|_| !self.is_for_all());
-        let namespace = meta::namespace(&pod.pod.metadata);
+        let namespace = pod.namespace();
         let of = move |selector| all.cohorts().selected(namespace, selector);
         selector
             .into_iter()

@@ -5,10 +5,11 @@ use super::{NOBODY, TopologySpread, weight};
 use crate::cohorts::Cohort;
 use crate::domains::Domains;
 use crate::plugin::Normalise;
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::pods::PodInfo;
+use crate::snapshot::Snapshot;
 use crate::tracker::{Counter, Spot, Tracked, Tracker};
 use k8s_openapi::api::core::v1::Node;
-use objects::{Selector, meta, node};
+use objects::{Selector, node};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ impl Counted {
         if self.constraints.is_empty() {
             return Vec::new();
         }
-        let namespace = meta::namespace(&self.pod.pod.metadata);
+        let namespace = self.pod.namespace();
         all.cohorts().within(namespace).collect()
     }
 
