@@ -136,7 +136,6 @@ impl Signature {
 
 #[cfg(test)]
 mod tests {
-    use super::Signature;
     use crate::kit::{info, merge, requests, uses};
     use serde_json::{Value, json};
 
