@@ -14,8 +14,13 @@ pub struct Second(Running);
 
 enum Running {
     Ours(Runtime),
-    /// With the port of its metrics.
-    Theirs(Process, u16, Folder),
+    Theirs {
+        /// Where its metrics are.
+        port: u16,
+        // They end and go with it.
+        _process: Process,
+        _folder: Folder,
+    },
 }
 
 impl Cluster {
@@ -55,7 +60,11 @@ impl Cluster {
                     flags: &[&flag],
                     ..Upstream::new(&assets, kubeconfig, folder.path())
                 };
-                Running::Theirs(upstream.scheduler()?, port, folder)
+                Running::Theirs {
+                    port,
+                    _process: upstream.scheduler()?,
+                    _folder: folder,
+                }
             }
         };
         Ok(Second(running))
@@ -70,7 +79,7 @@ impl Second {
     pub async fn metrics(&self) -> Result<String> {
         match &self.0 {
             Running::Ours(runtime) => Ok(runtime.metrics().encode()),
-            Running::Theirs(_, port, _) => {
+            Running::Theirs { port, .. } => {
                 crate::scrape(&format!("https://127.0.0.1:{port}")).await
             }
         }

@@ -81,12 +81,8 @@ impl Extender {
             "target": { "kind": "Node", "name": body["Node"] },
         });
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), space);
-        let bound = pods.create_subresource::<Value>(
-            "binding",
-            name,
-            &PostParams::default(),
-            serde_json::to_vec(&binding)?,
-        );
+        let params = PostParams::default();
+        let bound = pods.create_subresource::<_, Value>("binding", name, &params, &binding);
         let error = bound.await.err().map(|error| error.to_string());
         Ok(json!({ "Error": error.unwrap_or_default() }))
     }
@@ -150,6 +146,107 @@ fn there(ns: &Namespace, name: &str, cpu: &str, devices: bool, is: &str) -> Valu
     })
 }
 
+async fn story(ns: &Namespace, extender: &Extender, url: &str) -> Result<()> {
+    nodes(ns).await?;
+    // Nobody listens where the second one is said to be.
+    let config = format!(
+        "profiles: [{{ schedulerName: {} }}]
+extenders:
+- urlPrefix: 'http://127.0.0.1:1/y'
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  preemptVerb: preempt
+  weight: 1
+  ignorable: true
+- urlPrefix: '{url}'
+  filterVerb: filter
+  prioritizeVerb: prioritize
+  preemptVerb: preempt
+  bindVerb: bind
+  weight: 5
+  nodeCacheCapable: true
+  managedResources: [{{ name: {DEVICE}, ignoredByScheduler: true }}]",
+        ns.name()
+    );
+    let cluster = Cluster::shared()?;
+    let _second = cluster.second_scheduler(actor(), &config).await?;
+    let node = |number: u32| format!("{}-{number}", ns.name());
+
+    // It filters, prefers and binds.
+    ns.create::<Pod>(there(ns, "wants", "100m", true, "fine"))
+        .await?;
+    ns.until("wants", "runs on the third", runs_on(&node(3)))
+        .await?;
+    let text = format!("Successfully assigned {}/wants to {}", ns.name(), node(3));
+    ns.event("wants", "Scheduled", &text).await?;
+    for asked in ["filter wants", "prioritize wants", "bind wants"] {
+        ensure!(
+            extender.asked(asked) == 1,
+            "{asked}: {}",
+            extender.asked(asked)
+        );
+    }
+
+    // It is not asked about pods that want no device; nobody minds that the other one cannot be reached.
+    ns.create::<Pod>(there(ns, "plain", "900m", false, "fine"))
+        .await?;
+    let runs = |pod: &Pod| {
+        pod.status
+            .as_ref()
+            .is_some_and(|s| s.phase.as_deref() == Some("Running"))
+    };
+    ns.until("plain", "runs", runs).await?;
+    ensure!(extender.asked("filter plain") == 0, "it was asked");
+    ns.delete::<Pod>("plain").await?;
+
+    // Its reasons are told.
+    ns.create::<Pod>(there(ns, "refused", "100m", true, "refused"))
+        .await?;
+    ns.event("refused", "FailedScheduling", "3 no device there")
+        .await?;
+
+    // Its failure is told, and it is asked again.
+    ns.create::<Pod>(there(ns, "unlucky", "100m", true, "unlucky"))
+        .await?;
+    let text = format!("failed filter with extender at URL {url}/filter, code 500");
+    ns.event("unlucky", "FailedScheduling", &text).await?;
+    ns.until("unlucky", "runs on the third", runs_on(&node(3)))
+        .await?;
+
+    // It says who may leave.
+    for number in 1..=3 {
+        let mut low = there(ns, &format!("low-{number}"), "600m", false, "fine");
+        low["spec"]["nodeName"] = json!(node(number));
+        ns.create::<Pod>(low).await?;
+    }
+    let low = |number: u32| format!("low-{number}");
+    for number in 1..=3 {
+        ns.until(&low(number), "runs", runs_on(&node(number)))
+            .await?;
+    }
+    let classes: Api<PriorityClass> = Api::all(ns.client());
+    let class = format!("{}-high", ns.name());
+    let high: PriorityClass =
+        serde_json::from_value(json!({ "metadata": { "name": class }, "value": 1000 }))?;
+    classes.create(&PostParams::default(), &high).await?;
+    let mut high = there(ns, "high", "800m", true, "fine");
+    high["spec"]["priorityClassName"] = json!(class);
+    // Admission may not know the class yet.
+    let admitted = async || ns.create::<Pod>(high.clone()).await;
+    eventually("the pod is admitted", admitted).await?;
+    let outcome = ns
+        .until("high", "runs on the second", runs_on(&node(2)))
+        .await;
+    classes.delete(&class, &DeleteParams::default()).await?;
+    outcome?;
+    ensure!(extender.asked("preempt high") > 0, "it was not asked");
+    let left = ns.list::<Pod>("is=fine").await?;
+    let left = left.iter().filter_map(|pod| pod.metadata.name.as_deref());
+    let left: Vec<&str> = left.filter(|name| name.starts_with("low")).collect();
+    ensure!(left == ["low-1", "low-3"], "{left:?}");
+    Ok(())
+}
+
 #[test]
 fn an_extender_says_where_pods_go_that_want_its_devices() -> Outcome {
     with_namespace("sched-extender", async |ns| {
@@ -160,11 +257,9 @@ fn an_extender_says_where_pods_go_that_want_its_devices() -> Outcome {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let verbs = Router::new().route("/x/{verb}", axum::routing::post(serve));
-        let server =
-            tokio::spawn(
-                async move { axum::serve(listener, verbs.with_state(extender.clone())).await },
-            );
-        let outcome = story(&ns, &format!("http://{address}/x")).await;
+        let verbs = verbs.with_state(extender.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, verbs).await });
+        let outcome = story(&ns, &extender, &format!("http://{address}/x")).await;
         server.abort();
         let nodes: Api<Node> = Api::all(ns.client());
         for number in 1..=3 {

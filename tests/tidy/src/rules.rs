@@ -39,8 +39,9 @@ const NOT_PURE: [&str; 3] = [
 ];
 
 /// The hands of the scheduler; all else of it decides.
-const SCHEDULERS_HANDS: [&str; 4] = [
+const SCHEDULERS_HANDS: [&str; 5] = [
     "controllers/scheduler/src/bind.rs",
+    "controllers/scheduler/src/consult.rs",
     "controllers/scheduler/src/lib.rs",
     "controllers/scheduler/src/main.rs",
     "controllers/scheduler/src/metrics.rs",
