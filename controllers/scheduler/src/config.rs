@@ -10,6 +10,7 @@ mod extenders;
 mod plugins;
 
 use crate::extender::Extender;
+use crate::plugin::Own;
 use crate::plugins::Table;
 use crate::queue::Backoff;
 use serde::Deserialize;
@@ -88,6 +89,14 @@ impl Config {
     /// # Errors
     /// A sentence that names the field with something in it that cannot be.
     pub fn read(text: &str) -> Result<Self, String> {
+        Self::read_with(text, &[])
+    }
+
+    /// The same where these plugins are known too.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn read_with(text: &str, own: &[Own]) -> Result<Self, String> {
         let value: Value =
             serde_saphyr::from_str(text).map_err(|error| format!("not YAML or JSON: {error}"))?;
         let extras = extras(&value);
@@ -121,7 +130,7 @@ impl Config {
         let mut profiles: Vec<Profile> = Vec::new();
         for (index, given) in given.into_iter().enumerate() {
             let at = format!("profiles[{index}]");
-            let profile = profile(given, &at, global, &managed)?;
+            let profile = profile(given, &at, global, &managed, own)?;
             if profiles.iter().any(|other| other.name == profile.name) {
                 let name = &profile.name;
                 return Err(format!("{at}.schedulerName: {name:?} is there twice"));
@@ -210,6 +219,7 @@ fn profile(
     at: &str,
     global: Option<u32>,
     managed: &[String],
+    own: &[Own],
 ) -> Result<Profile, String> {
     let given: Given = part(given, at)?;
     let name = given
@@ -219,12 +229,12 @@ fn profile(
         return Err(format!("{at}.schedulerName: is empty"));
     }
     let plugin_config = given.plugin_config.clone();
-    let mut args = args::Args::read(given.plugin_config, &format!("{at}.pluginConfig"))?;
+    let mut args = args::Args::read(given.plugin_config, &format!("{at}.pluginConfig"), own)?;
     if !managed.is_empty() {
         args.ignored = managed.to_vec();
     }
-    let points = plugins::Points::read(given.plugins, &format!("{at}.plugins"))?;
-    let mut table = points.table(&args, &format!("{at}.plugins"))?;
+    let points = plugins::Points::read(given.plugins, &format!("{at}.plugins"), own)?;
+    let mut table = points.table(&args, &format!("{at}.plugins"), own)?;
     let own = percentage(given.percentage_of_nodes_to_score, &format!("{at}."))?;
     table.percentage = own.or(global);
     Ok(Profile {

@@ -30,6 +30,9 @@
 //!
 //! It does not (yet) look at resource claims, nor at what CSI drivers say of their storage's capacity. The condition of a gated pod is the API server's to write.
 //!
+//! A plugin of one's own is a file and a line in a table of a program of one's own: `examples/scheduler-plugin` is one, and
+//! [`plugin`] says what a plugin is.
+//!
 //! Upstream: `pkg/scheduler`. Start reading at [`decide`], then [`plugins`] (the table), [`cycle`] and [`queue`].
 #![forbid(unsafe_code)]
 
@@ -56,6 +59,7 @@ pub mod plugin;
 pub mod plugins;
 pub mod pods;
 pub mod preempt;
+pub mod program;
 pub mod queue;
 pub mod signature;
 pub mod snapshot;
@@ -70,6 +74,7 @@ use crate::consult::Extenders;
 use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
 use crate::extender::{Extender, Question};
 use crate::metrics::{Metrics, Seen};
+use crate::plugin::Own;
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::preempt::Room;
@@ -176,10 +181,19 @@ impl Options {
     /// # Errors
     /// A sentence that names the file, and the field that is wrong.
     pub fn from_file(path: &Path) -> Result<Self, String> {
+        Self::from_file_with(path, &[])
+    }
+
+    /// The same where these plugins are known too.
+    ///
+    /// # Errors
+    /// As [`Options::from_file`].
+    pub fn from_file_with(path: &Path, own: &[Own]) -> Result<Self, String> {
         let at = path.display();
         let text =
             std::fs::read_to_string(path).map_err(|error| format!("--config {at}: {error}"))?;
-        let config = Config::read(&text).map_err(|error| format!("--config {at}: {error}"))?;
+        let config =
+            Config::read_with(&text, own).map_err(|error| format!("--config {at}: {error}"))?;
         let times = |of: Duration| SignedDuration::try_from(of).unwrap_or(SignedDuration::MAX);
         Ok(Self {
             profiles: config.profiles,

@@ -8,9 +8,26 @@ use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
 use crate::tracker::Tracked;
 use k8s_openapi::api::core::v1::Node;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::{BitOr, BitOrAssign};
 use std::sync::Arc;
+
+/// A plugin of somebody's own: a line in the table of a program that is built on this library ([`crate::program`]). It is
+/// on where a configuration switches it on.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// Its name in configurations.
+    pub name: &'static str,
+    /// Makes its filter, if it has one, from its arguments there: an object, empty without any. What is wrong with them is
+    /// said as `field: what`.
+    pub filter: Option<Make<dyn Filter>>,
+    /// The same of its score.
+    pub score: Option<Make<dyn Score>>,
+}
+
+/// Makes a part of a plugin from its arguments.
+pub type Make<T> = fn(&Value) -> Result<Box<T>, String>;
 
 /// Says which nodes a pod can be on.
 pub trait Filter: Send + Sync {

@@ -1,11 +1,13 @@
 //! The arguments of plugins.
 
 use super::part;
+use crate::plugin::Own;
 use crate::plugins::{Strategy, Weighted};
 use crate::preempt::Candidates;
 use k8s_openapi::api::core::v1::{NodeAffinity, TopologySpreadConstraint};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The arguments of all plugins that have some.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(super) struct Args {
     pub(super) hard_weight: i64,
     pub(super) ignore_others: bool,
     pub(super) added_affinity: Option<NodeAffinity>,
+    /// Of plugins of somebody's own, and where they are in the file.
+    pub(super) own: BTreeMap<String, (String, Value)>,
     pub(super) ignored: Vec<String>,
     pub(super) ignored_groups: Vec<String>,
     pub(super) strategy: Strategy,
@@ -34,6 +38,7 @@ impl Default for Args {
             hard_weight: 1,
             ignore_others: false,
             added_affinity: None,
+            own: BTreeMap::new(),
             ignored: Vec::new(),
             ignored_groups: Vec::new(),
             strategy: Strategy::default(),
@@ -131,7 +136,7 @@ struct Spread {
 
 impl Args {
     /// Reads `pluginConfig` of a profile.
-    pub(super) fn read(given: Vec<Value>, at: &str) -> Result<Self, String> {
+    pub(super) fn read(given: Vec<Value>, at: &str, own: &[Own]) -> Result<Self, String> {
         let mut args = Self::default();
         let mut seen: Vec<String> = Vec::new();
         for (index, entry) in given.into_iter().enumerate() {
@@ -150,7 +155,12 @@ impl Args {
             } else {
                 entry.args = serde_json::json!({});
             }
-            args.take(&entry.name, entry.args, &format!("{at}.args"), &at)?;
+            let place = format!("{at}.args");
+            if own.iter().any(|own| own.name == entry.name) {
+                args.own.insert(entry.name.clone(), (place, entry.args));
+            } else {
+                args.take(&entry.name, entry.args, &place, &at)?;
+            }
             seen.push(entry.name);
         }
         Ok(args)

@@ -2,7 +2,8 @@
 
 use super::args::Args;
 use super::part;
-use crate::plugin::{Filter, Score};
+use crate::diagnosis::PluginSet;
+use crate::plugin::{Filter, Make, Own, Score};
 use crate::plugins::{
     BalancedAllocation, ImageLocality, InterPodAffinity, NodeAffinity, NodeDeclaredFeatures,
     NodeName, NodePorts, NodeUnschedulable, NodeVolumeLimits, ResourcesFit, Table, TaintToleration,
@@ -82,7 +83,8 @@ pub(super) struct Points {
 
 impl Points {
     /// Reads `plugins` of a profile, and sees that all names are known.
-    pub(super) fn read(given: Option<Value>, at: &str) -> Result<Self, String> {
+    pub(super) fn read(given: Option<Value>, at: &str, own: &[Own]) -> Result<Self, String> {
+        let is_known = |name: &str| is_known(name) || own.iter().any(|own| own.name == name);
         let Some(given) = given else {
             return Ok(Self::default());
         };
@@ -173,7 +175,7 @@ impl Points {
     }
 
     /// The plugins of a scheduler.
-    pub(super) fn table(&self, args: &Args, at: &str) -> Result<Table, String> {
+    pub(super) fn table(&self, args: &Args, at: &str, own: &[Own]) -> Result<Table, String> {
         let is_on = |set: &Set, wanted: &str| self.at(set).iter().any(|(name, _)| *name == wanted);
         for (point, set, only) in [
             ("queueSort", &self.queue_sort, "PrioritySort"),
@@ -186,13 +188,22 @@ impl Points {
                 ));
             }
         }
-        let filters = self.at(&self.filter).into_iter();
-        let scores = self.at(&self.score).into_iter();
+        let (mut filters, mut scores) = (Vec::new(), Vec::new());
+        for (name, _) in self.at(&self.filter) {
+            let made = made(own, name, args, |own| own.filter)?;
+            filters.extend(made.or_else(|| filter(name, args)));
+        }
+        for (name, weight) in self.at(&self.score) {
+            let made = made(own, name, args, |own| own.score)?;
+            let score = made.or_else(|| score(name, args));
+            scores.extend(score.map(|score| (score, weight)));
+        }
+        if filters.len() > PluginSet::EXTENDER {
+            return Err(format!("{at}.filter: {} are too many", filters.len()));
+        }
         Ok(Table {
-            filters: filters.filter_map(|(name, _)| filter(name, args)).collect(),
-            scores: scores
-                .filter_map(|(name, weight)| Some((score(name, args)?, weight)))
-                .collect(),
+            filters,
+            scores,
             preempts: is_on(&self.post_filter, "DefaultPreemption"),
             candidates: args.candidates,
             percentage: None,
@@ -215,6 +226,23 @@ impl Named {
 
 fn is_known(name: &str) -> bool {
     DEFAULT.iter().any(|(known, _)| *known == name)
+}
+
+/// The part of a plugin of somebody's own, if it has that one.
+fn made<T: ?Sized>(
+    own: &[Own],
+    name: &str,
+    args: &Args,
+    part: fn(&Own) -> Option<Make<T>>,
+) -> Result<Option<Box<T>>, String> {
+    let Some(make) = own.iter().find(|own| own.name == name).and_then(part) else {
+        return Ok(None);
+    };
+    let none = (String::new(), Value::Object(Default::default()));
+    let (at, given) = args.own.get(name).unwrap_or(&none);
+    make(given)
+        .map(Some)
+        .map_err(|wrong| format!("{at}.{wrong}"))
 }
 
 fn filter(name: &str, args: &Args) -> Option<Box<dyn Filter>> {
