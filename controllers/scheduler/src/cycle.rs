@@ -6,7 +6,7 @@
 use crate::cluster::Cluster;
 use crate::config::Profile;
 use crate::decide::{Decision, Wait, goes_on_waiting};
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, PluginSet};
 use crate::engine::Engine;
 use crate::extender::Question;
 use crate::metrics::Sizes;
@@ -199,6 +199,11 @@ impl Cycle {
         let mut all = self.queue.pods().chain(self.cluster.pods());
         let found = all.find(|info| *info.name == *name && info.namespace() == namespace);
         found.cloned()
+    }
+
+    /// Whether this pod waits for a node, or is on one.
+    pub(crate) fn knows(&self, uid: &str) -> bool {
+        self.queue.get(uid).is_some() || self.cluster.holds(uid)
     }
 
     /// A pod that is gone.
@@ -532,8 +537,11 @@ impl Cycle {
                 continue;
             };
             let filters = table.filters.iter().enumerate();
-            for (_, filter) in filters.filter(|(index, _)| wait.rejected_by.contains(*index)) {
-                let of = (filter.name(), scheduler_of(&info.like).to_owned());
+            let rejecting = filters.filter(|(index, _)| wait.rejected_by.contains(*index));
+            let asked = wait.rejected_by.contains(PluginSet::EXTENDER);
+            let names = rejecting.map(|(_, filter)| filter.name());
+            for name in names.chain(asked.then_some("Extender")) {
+                let of = (name, scheduler_of(&info.like).to_owned());
                 *unschedulable.entry(of).or_default() += 1;
             }
         }
@@ -542,6 +550,7 @@ impl Cycle {
             pods,
             assumed,
             unschedulable,
+            incoming: self.queue.incoming().collect(),
         }
     }
 

@@ -73,7 +73,7 @@ use crate::config::{Config, Profile};
 use crate::consult::Extenders;
 use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
 use crate::extender::{Extender, Question};
-use crate::metrics::{Metrics, Seen};
+use crate::metrics::{Event, Metrics, Seen};
 use crate::plugin::Own;
 use crate::plugins::Table;
 use crate::pods::PodInfo;
@@ -283,6 +283,10 @@ impl Scheduler {
         runtime
             .admin()
             .config("componentconfig", move || shown.clone());
+        let pods = runtime.caches().of::<Pod>();
+        runtime
+            .admin()
+            .resources(move || metrics::resources(&pods.all()));
         let asked = Arc::downgrade(&shell);
         runtime.admin().page("explain", move |namespace, name| {
             asked.upgrade()?.explain(namespace, name)
@@ -340,7 +344,13 @@ impl Shell {
         let shell = Arc::downgrade(self);
         let hear = move |change: &Change<K>| {
             if let Some(shell) = shell.upgrade() {
-                tell(&mut shell.cycle(), change, shell.runtime.now());
+                let began = shell.runtime.now();
+                tell(&mut shell.cycle(), change, began);
+                let action = match &change.new {
+                    Some(_) => add_or_update(change.old.is_some()),
+                    None => "Delete",
+                };
+                shell.heard(K::KIND, action, began);
                 shell.changed.notify_one();
                 shell.moved.notify_waiters();
             }
@@ -633,25 +643,54 @@ impl Shell {
     }
 
     fn node(&self, news: &News<'_, Node>) {
-        match news {
-            News::Is(node) => self.cycle().node(Arc::clone(node), self.runtime.now()),
-            News::Gone(of) => {
-                self.cycle().node_gone(meta::name(of), self.runtime.now());
-                self.moved.notify_waiters();
+        let began = self.runtime.now();
+        let action = match news {
+            News::Is(node) => {
+                let mut cycle = self.cycle();
+                let known = cycle.cluster().snapshot().get(meta::name(&node.metadata));
+                let action = add_or_update(known.is_some());
+                cycle.node(Arc::clone(node), began);
+                action
             }
-        }
+            News::Gone(of) => {
+                self.cycle().node_gone(meta::name(of), began);
+                self.moved.notify_waiters();
+                "Delete"
+            }
+        };
+        self.heard("Node", action, began);
         self.changed.notify_one();
     }
 
     fn pod(&self, news: &News<'_, Pod>) {
-        match news {
-            News::Is(pod) => self.cycle().pod(pod, self.runtime.now()),
-            News::Gone(of) => {
-                self.cycle().pod_gone(meta::uid(of), self.runtime.now());
-                self.moved.notify_waiters();
+        let began = self.runtime.now();
+        let (is_assigned, action) = match news {
+            News::Is(pod) => {
+                let mut cycle = self.cycle();
+                let action = add_or_update(cycle.knows(meta::uid(&pod.metadata)));
+                cycle.pod(pod, began);
+                (objects::pod::node_name(pod).is_some(), action)
             }
-        }
+            News::Gone(of) => {
+                let (mut cycle, uid) = (self.cycle(), meta::uid(of));
+                let is_assigned = cycle.cluster().holds(uid);
+                cycle.pod_gone(uid, began);
+                self.moved.notify_waiters();
+                (is_assigned, "Delete")
+            }
+        };
+        let kind = match is_assigned {
+            true => "AssignedPod",
+            false => "UnscheduledPod",
+        };
+        self.heard(kind, action, began);
         self.changed.notify_one();
+    }
+
+    /// Counts how long it took to take note of a change, by upstream's names of events.
+    fn heard(&self, kind: &'static str, action: &'static str, began: Timestamp) {
+        let took = self.since(began);
+        self.metrics.heard(Event(kind, action), took);
     }
 
     fn since(&self, then: Timestamp) -> Duration {
@@ -684,6 +723,14 @@ impl Shell {
 fn send(errands: &mpsc::UnboundedSender<Errand>, errand: Errand) {
     // Nobody listens once the process ends, and what is not written then, the next one decides anew.
     let _ = errands.send(errand);
+}
+
+/// What happened to an object that is there, by upstream's names.
+fn add_or_update(known: bool) -> &'static str {
+    match known {
+        true => "Update",
+        false => "Add",
+    }
 }
 
 #[cfg(test)]

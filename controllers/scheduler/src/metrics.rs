@@ -1,19 +1,26 @@
 //! What is counted, by upstream's names, labels and buckets (`pkg/scheduler/metrics/metrics.go`).
 //!
-//! Not there are metrics of what is not: goroutines, permits, batches, queueing hints, devices. Single plugins are not
-//! timed, since a decision takes less than looking at the clock twenty times.
+//! Not there are metrics of what is not: goroutines, permits, batches, queueing hints, devices. Runs of single plugins are
+//! neither counted nor timed: for most pods none is run, as what they say is known of those that are like it, and such a
+//! decision takes less than looking at the clock twenty times.
+
+mod resources;
+
+pub(crate) use resources::text as resources;
 
 use crate::queue::Counts;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
+};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 /// How an attempt ended.
@@ -49,6 +56,31 @@ struct Kind {
     r#type: &'static str,
 }
 
+/// To which queue pods come, by what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Way {
+    queue: &'static str,
+    event: &'static str,
+}
+
+/// What was heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Heard {
+    event: Event,
+}
+
+/// Of what kind it was, and what happened to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Event(pub(crate) &'static str, pub(crate) &'static str);
+
+impl EncodeLabelValue for Event {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let Self(kind, action) = self;
+        encoder.write_str(kind)?;
+        encoder.write_str(action)
+    }
+}
+
 /// Who rejects pods.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Rejecting {
@@ -66,6 +98,7 @@ pub(crate) struct Metrics {
     sli: Histograms<Tries>,
     tries: Histogram,
     points: Histograms<Point>,
+    handling: Histograms<Heard>,
     pending: Family<Part, Gauge>,
     preemptions: Counter,
     victims: Histogram,
@@ -84,6 +117,9 @@ impl Metrics {
             }),
             tries: Histogram::new(exponential_buckets(1.0, 2.0, 5)),
             points: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.0001, 2.0, 12))
+            }),
+            handling: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.0001, 2.0, 12))
             }),
             pending: Family::default(),
@@ -125,6 +161,12 @@ impl Metrics {
             "framework_extension_point_duration_seconds",
             "[STABLE] Seconds that all plugins of an extension point took",
             &metrics.points,
+        );
+        put(
+            registry,
+            "event_handling_duration_seconds",
+            "[ALPHA] Seconds that it took to take note of a change that a watch showed",
+            &metrics.handling,
         );
         put(
             registry,
@@ -192,6 +234,13 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// It took so long to take note of something.
+    pub(crate) fn heard(&self, event: Event, took: Duration) {
+        self.handling
+            .get_or_create(&Heard { event })
+            .observe(took.as_secs_f64());
+    }
+
     /// Room was looked for; if it is made, for so many pods that have to leave.
     pub(crate) fn preempted(&self, victims: Option<usize>) {
         self.preemptions.inc();
@@ -231,6 +280,8 @@ pub struct Sizes {
     pub assumed: usize,
     /// By plugin and profile, the pods that it rejected and that wait for a change.
     pub unschedulable: BTreeMap<(&'static str, String), usize>,
+    /// How often pods came to a queue by an event: their names, how often.
+    pub incoming: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// Shows [`Sizes`].
@@ -269,6 +320,13 @@ impl<F: Fn() -> Option<Sizes> + Send + Sync + 'static> Collector for Seen<F> {
         for ((plugin, profile), count) in sizes.unschedulable {
             let gauge = ConstGauge::new(count as i64);
             gauge.encode(family.encode_family(&Rejecting { plugin, profile })?)?;
+        }
+        let help = "[STABLE] Pods that came to a queue, by what happened to them";
+        let name = "scheduler_queue_incoming_pods";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (queue, event, count) in sizes.incoming {
+            let counter = ConstCounter::new(count);
+            counter.encode(family.encode_family(&Way { queue, event })?)?;
         }
         Ok(())
     }

@@ -26,6 +26,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+mod incoming;
+
+use incoming::{Incoming, Why};
+
 /// How long pods wait after failed attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -66,6 +70,7 @@ pub struct Queue {
     /// Breaks ties of equal times by the order of arrival.
     arrivals: u64,
     times: Backoff,
+    incoming: Incoming,
 }
 
 /// What the active queue is ordered by (upstream: PrioritySort).
@@ -161,7 +166,7 @@ impl Queue {
                 alike: None,
             };
             self.pods.insert(uid.clone(), entry);
-            return self.enqueue(&uid, now);
+            return self.enqueue(&uid, now, Why::New);
         };
         let changed = asks_otherwise(&entry.info, &info);
         let differs = changed && entry.info.signature() != info.signature();
@@ -178,16 +183,19 @@ impl Queue {
         }
         match place {
             Some(Place::Parked { wait, .. }) if changed && wait.wakes.meets(Events::POD_UPDATE) => {
-                self.enqueue(&uid, now);
+                self.enqueue(&uid, now, Why::Changed);
             }
-            Some(place @ (Place::Parked { .. } | Place::Backoff { .. })) => self.enter(&uid, place),
+            Some(place @ (Place::Parked { .. } | Place::Backoff { .. })) => {
+                self.enter(&uid, place, Why::Nothing);
+            }
             Some(place @ Place::InFlight { .. }) => {
-                self.enter(&uid, place);
+                self.enter(&uid, place, Why::Nothing);
                 if changed {
                     self.count_change(Events::POD_UPDATE);
                 }
             }
-            Some(Place::Active | Place::Gated) | None => self.enqueue(&uid, now),
+            Some(Place::Active) => self.enqueue(&uid, now, Why::Nothing),
+            Some(Place::Gated) | None => self.enqueue(&uid, now, Why::Changed),
         }
     }
 
@@ -219,7 +227,7 @@ impl Queue {
                 until,
                 is_error: false,
             };
-            self.enter(&uid, place);
+            self.enter(&uid, place, Why::Called);
         }
     }
 
@@ -230,24 +238,23 @@ impl Queue {
             entry.alike = None;
         }
         if let Some(place) = place {
-            self.enter(uid, place);
+            self.enter(uid, place, Why::Nothing);
         }
     }
 
     /// The next pod to try; it is in flight until [`Queue::remove`], [`Queue::reject`] or [`Queue::fail`].
     pub fn pop(&mut self, now: Timestamp) -> Option<Arc<PodInfo>> {
         self.tick(now);
-        let uid = match self.active.first() {
-            Some(turn) => turn.uid.clone(),
-            None => self
-                .backoff
-                .iter()
-                .map(|(_, turn)| &turn.uid)
-                .find(|uid| !self.is_error(uid))?
-                .clone(),
+        let (uid, why) = match self.active.first() {
+            Some(turn) => (turn.uid.clone(), Why::Nothing),
+            None => {
+                let mut resting = self.backoff.iter().map(|(_, turn)| &turn.uid);
+                let uid = resting.find(|uid| !self.is_error(uid))?;
+                (uid.clone(), Why::Hurried)
+            }
         };
         self.leave(&uid);
-        self.enter(&uid, Place::InFlight { at: self.change });
+        self.enter(&uid, Place::InFlight { at: self.change }, why);
         self.pods.get(&uid).map(|entry| entry.info.clone())
     }
 
@@ -265,15 +272,10 @@ impl Queue {
             self.lengthen(&party, wait);
         }
         if wait.wakes.kinds().any(|kind| self.last[kind] > at) {
-            self.enqueue(uid, now);
+            self.enqueue(uid, now, Why::Failed);
         } else {
-            self.enter(
-                uid,
-                Place::Parked {
-                    wait,
-                    flush: later(now, FLUSH),
-                },
-            );
+            let flush = later(now, FLUSH);
+            self.enter(uid, Place::Parked { wait, flush }, Why::Failed);
         }
     }
 
@@ -284,13 +286,11 @@ impl Queue {
                 .pods
                 .get(uid)
                 .map_or(now, |entry| entry.ready_at(self.times));
-            self.enter(
-                uid,
-                Place::Backoff {
-                    until,
-                    is_error: true,
-                },
-            );
+            let place = Place::Backoff {
+                until,
+                is_error: true,
+            };
+            self.enter(uid, place, Why::Failed);
         }
     }
 
@@ -299,7 +299,7 @@ impl Queue {
         let place = self.pods.get(uid).and_then(|entry| entry.place);
         if matches!(place, Some(Place::InFlight { .. })) {
             self.leave(uid);
-            self.enter(uid, Place::Active);
+            self.enter(uid, Place::Active, Why::Called);
         }
     }
 
@@ -308,7 +308,7 @@ impl Queue {
         let entry = self.pods.get(uid);
         if entry.is_some_and(|entry| matches!(entry.place, Some(Place::Parked { .. }))) {
             self.leave(uid);
-            self.enqueue(uid, now);
+            self.enqueue(uid, now, Why::Called);
         }
     }
 
@@ -325,7 +325,7 @@ impl Queue {
                 until,
                 is_error: true,
             };
-            self.enter(uid, place);
+            self.enter(uid, place, Why::Called);
         }
     }
 
@@ -356,7 +356,7 @@ impl Queue {
             match lacks(info, wait) {
                 None => {
                     self.leave(&uid);
-                    self.enqueue(&uid, now);
+                    self.enqueue(&uid, now, Why::Happened(events));
                 }
                 Some(more) => self.lengthen(&party, wait.and(more)),
             }
@@ -423,6 +423,11 @@ impl Queue {
         }
     }
 
+    /// How often pods came to which queue by what: its name, the event's, how often.
+    pub fn incoming(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.incoming.each()
+    }
+
     /// Moves what has waited long enough.
     fn tick(&mut self, now: Timestamp) {
         while let Some((until, turn)) = self.backoff.first()
@@ -430,19 +435,19 @@ impl Queue {
         {
             let uid = turn.uid.clone();
             self.leave(&uid);
-            self.enter(&uid, Place::Active);
+            self.enter(&uid, Place::Active, Why::Rested);
         }
         while let Some((until, uid)) = self.flush.first()
             && *until <= now
         {
             let uid = uid.clone();
             self.leave(&uid);
-            self.enqueue(&uid, now);
+            self.enqueue(&uid, now, Why::Late);
         }
     }
 
     /// Puts a pod that is nowhere to where it is tried again.
-    fn enqueue(&mut self, uid: &str, now: Timestamp) {
+    fn enqueue(&mut self, uid: &str, now: Timestamp, why: Why) {
         let Some(entry) = self.pods.get(uid) else {
             return;
         };
@@ -455,7 +460,7 @@ impl Queue {
                 is_error: false,
             }
         };
-        self.enter(uid, place);
+        self.enter(uid, place, why);
     }
 
     /// Takes a pod out of flight after a failed attempt: the number of the last change before it went.
@@ -502,7 +507,7 @@ impl Queue {
     }
 
     /// Puts a pod that is nowhere to this place, or to the gated ones if it has gates.
-    fn enter(&mut self, uid: &str, place: Place) {
+    fn enter(&mut self, uid: &str, place: Place, why: Why) {
         let Some(entry) = self.pods.get_mut(uid) else {
             return;
         };
@@ -512,6 +517,7 @@ impl Queue {
             _ => place,
         };
         entry.place = Some(place);
+        self.incoming.count(place, why);
         let (turn, party) = (entry.turn(), entry.party());
         match place {
             Place::Active => {

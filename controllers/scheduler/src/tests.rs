@@ -109,7 +109,10 @@ async fn a_pod_without_a_node_says_why_once_and_is_scheduled_when_one_comes() {
     let message = "0/1 nodes are available: 1 node(s) were unschedulable. \
                    preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
     assert_eq!(world.events(), [format!("FailedScheduling {message}")]);
-    assert!(bind::says(&PodInfo::of(&sim.get::<Pod>("ns", "web").unwrap()), message));
+    assert!(bind::says(
+        &PodInfo::of(&sim.get::<Pod>("ns", "web").unwrap()),
+        message
+    ));
 
     let writes = sim.writes(ACTOR);
     assert_eq!(world.after(250).await, ["web nowhere"]);
@@ -575,6 +578,18 @@ async fn what_is_counted_has_upstreams_names_and_labels() {
         ("scheduler_cache_size{type=\"nodes\"}", "1"),
         ("scheduler_cache_size{type=\"pods\"}", "1"),
         ("scheduler_cache_size{type=\"assumed_pods\"}", "0"),
+        (
+            "scheduler_queue_incoming_pods_total{queue=\"active\",event=\"UnscheduledPodAdd\"}",
+            "2",
+        ),
+        (
+            "scheduler_queue_incoming_pods_total{queue=\"unschedulable\",event=\"ScheduleAttemptFailure\"}",
+            "1",
+        ),
+        (
+            "scheduler_event_handling_duration_seconds_count{event=\"NodeAdd\"}",
+            "1",
+        ),
         (
             "scheduler_unschedulable_pods{plugin=\"NodeResourcesFit\",profile=\"default-scheduler\"}",
             "1",

@@ -1,6 +1,7 @@
 //! What controllers count: names, kinds, stability, labels and buckets are upstream's, and upstream is asked too.
 
 mod exposition;
+mod scheduling;
 mod upstream;
 
 use crate::manifest::{IMAGE, template};

@@ -5,6 +5,7 @@
 //! | `/healthz`, `/livez`, `/readyz` | `ok`, or 500 and what is wrong; `?verbose`, `?exclude=<check>` |
 //! | `/readyz/<check>` | one check |
 //! | `/metrics` | OpenMetrics |
+//! | `/metrics/resources` | what pods ask for, if a scheduler is in the process |
 //! | `/configz` | the options in effect, JSON |
 //! | `/debug/plans` | the objects with plans, the latest first, JSON |
 //! | `/debug/plans/<namespace>/<name>`, `/debug/plans/<name>` | the last plans of an object, JSON |
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 type Config = Arc<dyn Fn() -> Value + Send + Sync>;
+type Text = Arc<dyn Fn() -> String + Send + Sync>;
 type Page = Arc<dyn Fn(&str, &str) -> Option<Shown> + Send + Sync>;
 
 /// What a page has to say of an object.
@@ -53,6 +55,7 @@ struct Inner {
     ready: RwLock<Vec<(String, Check)>>,
     configs: RwLock<Vec<(String, Config)>>,
     pages: RwLock<Vec<(String, Page)>>,
+    resources: RwLock<Option<Text>>,
 }
 
 /// The address could not be had.
@@ -76,6 +79,7 @@ impl Admin {
             ready: RwLock::default(),
             configs: RwLock::default(),
             pages: RwLock::default(),
+            resources: RwLock::default(),
         }))
     }
 
@@ -111,6 +115,11 @@ impl Admin {
         write(&self.0.pages).push((name.to_owned(), Arc::new(ask)));
     }
 
+    /// What `/metrics/resources` shows: OpenMetrics, asked for each time, on a thread of its own.
+    pub fn resources(&self, ask: impl Fn() -> String + Send + Sync + 'static) {
+        *write(&self.0.resources) = Some(Arc::new(ask));
+    }
+
     /// What that page says of an object.
     pub fn shown(&self, page: &str, namespace: &str, name: &str) -> Option<Shown> {
         let pages = read(&self.0.pages).clone();
@@ -132,6 +141,7 @@ impl Admin {
             .route("/livez/{check}", get(one_live))
             .route("/readyz/{check}", get(one_ready))
             .route("/metrics", get(metrics))
+            .route("/metrics/resources", get(resources))
             .route("/configz", get(configz))
             .route("/debug/plans", get(all_plans))
             .route("/debug/plans/{name}", get(cluster_plans))
@@ -239,6 +249,16 @@ async fn metrics(State(admin): State<Admin>) -> Response {
         .into_response()
 }
 
+async fn resources(State(admin): State<Admin>) -> Response {
+    let Some(resources) = read(&admin.0.resources).clone() else {
+        return paths(State(admin)).await;
+    };
+    match tokio::task::spawn_blocking(move || resources()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
 async fn configz(State(admin): State<Admin>) -> Json<Map<String, Value>> {
     let configs = read(&admin.0.configs);
     Json(
@@ -306,6 +326,8 @@ async fn paths(State(admin): State<Admin>) -> Response {
             .iter()
             .map(|(page, _)| format!("/debug/{page}/<namespace>/<name>")),
     );
+    let has_resources = read(&admin.0.resources).is_some();
+    known.extend(has_resources.then(|| "/metrics/resources".to_owned()));
     known.sort();
     (
         StatusCode::NOT_FOUND,

@@ -102,7 +102,12 @@ pub(super) enum Shown {
 
 /// All of them.
 pub(super) fn rows() -> Vec<Row> {
-    let lines = METRICS.lines().filter(|line| !line.is_empty());
+    rows_of(METRICS)
+}
+
+/// A line each.
+pub(super) fn rows_of(text: &'static str) -> Vec<Row> {
+    let lines = text.lines().filter(|line| !line.is_empty());
     lines.map(row).collect()
 }
 
