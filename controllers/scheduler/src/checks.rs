@@ -4,7 +4,7 @@
 //! Upstream: `framework/runtime/framework.go` (`RunPreFilterPlugins`, `RunFilterPluginsWithNominatedPods`).
 
 use crate::diagnosis::PluginSet;
-use crate::plugin::{Check, Prepared, Verdict};
+use crate::plugin::{Check, Prepared, Scope, Verdict};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub(crate) struct Checks<'a> {
     pod: &'a PodInfo,
     checks: Vec<(usize, Check<'a>)>,
+    /// What each looks at.
+    scopes: Vec<Scope>,
 }
 
 /// What the first filter that rejects a node says.
@@ -37,14 +39,22 @@ impl<'a> Checks<'a> {
         all: &'a Snapshot,
     ) -> Result<Self, (usize, Cow<'static, str>)> {
         let mut checks = Vec::with_capacity(table.filters.len());
+        let mut scopes = Vec::with_capacity(table.filters.len());
         for (index, filter) in table.filters.iter().enumerate() {
             match filter.prepare(pod, all) {
                 Prepared::Skip => {}
-                Prepared::Check(check) => checks.push((index, check)),
+                Prepared::Check(check) => {
+                    checks.push((index, check));
+                    scopes.push(filter.scope());
+                }
                 Prepared::Never(reason) => return Err((index, reason)),
             }
         }
-        Ok(Self { pod, checks })
+        Ok(Self {
+            pod,
+            checks,
+            scopes,
+        })
     }
 
     /// Lets the filters look at the pod that look at one node only. None if one has a reason against all nodes, or names
@@ -63,7 +73,45 @@ impl<'a> Checks<'a> {
                 Prepared::Check(check) => checks.push((index, check)),
             }
         }
-        Some(Self { pod, checks })
+        let scopes = vec![Scope::Pods; checks.len()];
+        Some(Self {
+            pod,
+            checks,
+            scopes,
+        })
+    }
+
+    /// As if each filter looked at pods: nothing is told from sums.
+    #[cfg(test)]
+    pub(crate) fn plainly(mut self) -> Self {
+        self.scopes.fill(Scope::Pods);
+        self
+    }
+
+    /// Whether sums tell all there is to tell about a node's pods.
+    pub(crate) fn only_sums(&self) -> bool {
+        !self.scopes.contains(&Scope::Pods)
+    }
+
+    /// Whether the pod can be on the node if its pods reserve what `sums` says, as far as the filters can tell before one
+    /// looks at pods.
+    pub(crate) fn judge_sums(
+        &self,
+        info: &NodeInfo,
+        sums: &NodeInfo,
+        node: &Node,
+    ) -> Result<(), Rejection> {
+        for (at, (scope, (_, check))) in self.scopes.iter().zip(&self.checks).enumerate() {
+            let verdict = match scope {
+                Scope::Node => (check.judge)(info, node),
+                Scope::Sums => (check.judge)(sums, node),
+                Scope::Pods => break,
+            };
+            if verdict.reasons != 0 {
+                return Err(Rejection { at, verdict });
+            }
+        }
+        Ok(())
     }
 
     /// Whether the pod can be on the node, as it is.

@@ -176,6 +176,7 @@ impl Cluster {
             name: info.name.clone(),
             node: Some(node),
             requested: std::mem::take(&mut info.requested),
+            ranks: std::mem::take(&mut info.ranks),
             nonzero: info.nonzero,
             ports: std::mem::take(&mut info.ports),
             pods: std::mem::take(&mut info.pods),
@@ -440,13 +441,14 @@ fn images(node: &Node) -> &[ContainerImage] {
         .unwrap_or_default()
 }
 
-fn blank(slot: u32, name: Arc<str>) -> NodeInfo {
+pub(crate) fn blank(slot: u32, name: Arc<str>) -> NodeInfo {
     NodeInfo {
         name,
         node: None,
         slot,
         allocatable: objects::Resources::default(),
         requested: objects::Resources::default(),
+        ranks: crate::ranks::Ranks::default(),
         nonzero: CpuMemory::default(),
         ports: Vec::new(),
         pods: Vec::new(),

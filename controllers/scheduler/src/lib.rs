@@ -61,6 +61,7 @@ pub mod pods;
 pub mod preempt;
 pub mod program;
 pub mod queue;
+mod ranks;
 pub mod signature;
 pub mod snapshot;
 pub mod storage;

@@ -37,6 +37,11 @@ pub trait Filter: Send + Sync {
     /// Which changes of the cluster can make it take back a rejection (upstream: `EventsToRegister`).
     fn wakes(&self) -> Events;
 
+    /// What of a node it looks at, so that preemption need not try what a sum can tell.
+    fn scope(&self) -> Scope {
+        Scope::Pods
+    }
+
     /// Whether what it says about a node depends on that node only. If all filters are so, a change of one node
     /// wakes only the pods that can be on it now (upstream: `QueueingHintFn`).
     fn is_local(&self) -> bool {
@@ -63,6 +68,17 @@ pub trait Filter: Send + Sync {
 
     /// Looks at the pod.
     fn prepare<'a>(&'a self, pod: &'a PodInfo, all: &'a Snapshot) -> Prepared<'a>;
+}
+
+/// What of a node a filter looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Not at its pods.
+    Node,
+    /// At what it offers and at the sum of what its pods reserve; more reserved is never better.
+    Sums,
+    /// At its pods, or further.
+    Pods,
 }
 
 /// What happened, as filters that look at more than one node want to know it.

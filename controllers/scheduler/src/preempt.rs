@@ -3,8 +3,12 @@
 //! Upstream: `framework/preemption/preemption.go`, `framework/plugins/defaultpreemption/default_preemption.go`. Each node
 //! that may do is tried with all less important pods gone; then they are let back one by one, the most important first
 //! and those that a disruption budget protects before the others, as long as the new one still fits.
+//!
+//! What all of them hold each node knows ([`crate::ranks`]), so whether their leaving could help is a comparison. Only where
+//! filters look at the pods themselves (ports, volumes, affinity) a copy of the node is tried with them and without.
 
 use crate::checks::{Checks, Tally};
+use crate::cluster::blank;
 use crate::diagnosis::{Diagnosis, histogram};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
@@ -202,8 +206,10 @@ fn dry_run<'a>(
     let (mut candidates, mut violating) = (Vec::new(), 0);
     let (mut tally, mut victimless) = (checks.tally(), 0);
     let (before, after) = possible.split_at(offset.min(possible.len()));
+    let mut sums = blank(0, "".into());
     for (info, node) in after.iter().chain(before).filter_map(|slot| all.at(*slot)) {
-        match victims_on(checks, pod, (info, node), all, &mut tally) {
+        let at = (info, node);
+        match victims_on(checks, pod, at, all, &mut sums, &mut tally) {
             Ok(candidate) => {
                 violating += usize::from(candidate.violations > 0);
                 candidates.push(candidate);
@@ -252,17 +258,39 @@ fn victims_on<'a>(
     pod: &PodInfo,
     (info, node): (&'a NodeInfo, &Node),
     all: &Snapshot,
+    sums: &mut NodeInfo,
     tally: &mut Tally,
 ) -> Result<Candidate<'a>, bool> {
+    let Some(held) = info.ranks.below(pod.priority) else {
+        return Err(true);
+    };
+    // With nominees there is more than one question.
+    let by_sums = info.nominees.is_empty();
+    if by_sums {
+        sums.allocatable.clone_from(&info.allocatable);
+        sums.requested.clone_from(&info.requested);
+        sums.requested -= held;
+        if let Err(rejection) = checks.judge_sums(info, sums, node) {
+            tally.add(rejection, 1);
+            return Err(false);
+        }
+    }
     let lesser = info
         .pods
         .iter()
         .filter(|other| other.priority < pod.priority);
     let mut lesser: Vec<Arc<PodInfo>> = lesser.cloned().collect();
-    if lesser.is_empty() {
-        return Err(true);
-    }
     lesser.sort_by_key(|other| (Reverse(other.priority), started(other)));
+    if by_sums && checks.only_sums() {
+        return let_back(lesser, all, info, |other| {
+            sums.requested += &other.requests;
+            let fits = checks.judge_sums(info, sums, node).is_ok();
+            if !fits {
+                sums.requested -= &other.requests;
+            }
+            fits
+        });
+    }
     let mut left = info.clone();
     for other in &lesser {
         left.remove(other);
@@ -276,40 +304,54 @@ fn victims_on<'a>(
             Err(false)
         }
         Ok(()) => {
-            let protected = all.budgets.violations(lesser.iter().map(|other| &**other));
-            let (first, second): (Vec<_>, Vec<_>) =
-                lesser.into_iter().zip(protected).partition(|(_, is)| *is);
-            let (mut victims, mut violations) = (Vec::new(), 0);
-            back.clear();
-            for (other, is_protected) in first.into_iter().chain(second) {
-                left.add(&other);
-                checks.suppose(&other, info, 1);
-                if checks.judge_beside_nominees(&left, node).is_err() {
-                    left.remove(&other);
-                    checks.suppose(&other, info, -1);
-                    violations += usize::from(is_protected);
-                    victims.push(other.clone());
-                    back.push(other);
+            let outcome = let_back(lesser, all, info, |other| {
+                left.add(other);
+                checks.suppose(other, info, 1);
+                let fits = checks.judge_beside_nominees(&left, node).is_ok();
+                if !fits {
+                    left.remove(other);
+                    checks.suppose(other, info, -1);
                 }
-            }
-            victims.sort_by_key(|other| (Reverse(other.priority), started(other)));
-            Ok(Candidate {
-                info,
-                victims,
-                violations,
-            })
+                fits
+            });
+            let victims = outcome.as_ref().map(|candidate| &candidate.victims);
+            back = victims.cloned().unwrap_or_default();
+            outcome
         }
     };
     for other in &back {
         checks.suppose(other, info, 1);
     }
-    outcome.and_then(|candidate| {
-        // It would have to fit as it is, so somebody else is in the way.
-        if candidate.victims.is_empty() {
-            Err(false)
-        } else {
-            Ok(candidate)
+    outcome
+}
+
+/// Lets the less important pods of a node back in their order, which `fits` tries; those have to leave for which there is
+/// no room.
+fn let_back<'a>(
+    lesser: Vec<Arc<PodInfo>>,
+    all: &Snapshot,
+    info: &'a NodeInfo,
+    mut fits: impl FnMut(&Arc<PodInfo>) -> bool,
+) -> Result<Candidate<'a>, bool> {
+    let protected = all.budgets.violations(lesser.iter().map(|other| &**other));
+    let (first, second): (Vec<_>, Vec<_>) =
+        lesser.into_iter().zip(protected).partition(|(_, is)| *is);
+    let (mut victims, mut violations) = (Vec::new(), 0);
+    for (other, is_protected) in first.into_iter().chain(second) {
+        if !fits(&other) {
+            violations += usize::from(is_protected);
+            victims.push(other);
         }
+    }
+    if victims.is_empty() {
+        // It would have to fit as it is, so somebody else is in the way.
+        return Err(false);
+    }
+    victims.sort_by_key(|other| (Reverse(other.priority), started(other)));
+    Ok(Candidate {
+        info,
+        victims,
+        violations,
     })
 }
 

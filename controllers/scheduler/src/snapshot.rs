@@ -9,6 +9,7 @@ use crate::cohorts::Cohorts;
 use crate::domains::{Domains, Known};
 use crate::owners::Owners;
 use crate::pods::{CpuMemory, HostPort, PodInfo};
+use crate::ranks::Ranks;
 use crate::storage::Storage;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::api::core::v1::{Namespace, Node};
@@ -29,6 +30,8 @@ pub struct NodeInfo {
     pub allocatable: Resources,
     /// The sum of what its pods reserve; `pods` is their number.
     pub requested: Resources,
+    /// The same by priority.
+    pub(crate) ranks: Ranks,
     /// The sum of what its pods count with in scores.
     pub nonzero: CpuMemory,
     /// The host ports in use.
@@ -51,6 +54,7 @@ impl NodeInfo {
     /// Counts a pod.
     pub(crate) fn add(&mut self, info: &Arc<PodInfo>) {
         self.requested += &info.requests;
+        self.ranks.add(info);
         self.nonzero.milli_cpu += info.nonzero.milli_cpu;
         self.nonzero.memory += info.nonzero.memory;
         self.ports.extend(info.ports.iter().cloned());
@@ -60,6 +64,7 @@ impl NodeInfo {
     /// Counts a pod no more that was counted.
     pub(crate) fn remove(&mut self, info: &PodInfo) {
         self.requested -= &info.requests;
+        self.ranks.remove(info);
         self.requested.extended.retain(|_, amount| *amount != 0);
         self.nonzero.milli_cpu -= info.nonzero.milli_cpu;
         self.nonzero.memory -= info.nonzero.memory;

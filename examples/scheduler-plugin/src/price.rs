@@ -4,7 +4,8 @@
 use k8s_openapi::api::core::v1::Node;
 use objects::meta;
 use scheduler::plugin::{Check, Events, Filter, Normalise, Own, Prepared, Score, Scorer, Verdict};
-use scheduler::snapshot::{PodInfo, Snapshot};
+use scheduler::pods::PodInfo;
+use scheduler::snapshot::Snapshot;
 use serde_json::Value;
 
 /// The plugin, as a table has it.
@@ -58,7 +59,7 @@ impl Filter for Price {
     }
 
     fn prepare<'a>(&'a self, pod: &'a PodInfo, _: &'a Snapshot) -> Prepared<'a> {
-        let Some(most) = cents(meta::label(&pod.pod.metadata, LABEL)) else {
+        let Some(most) = cents(meta::label(&pod.like.metadata, LABEL)) else {
             return Prepared::Skip;
         };
         let reasons = vec!["node(s) were too expensive".into()];

@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/nodeaffinity/node_affinity.go`.
 
-use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Score, Scorer, Verdict};
+use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Scope, Score, Scorer, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::{NodeSelector, PodSpec};
@@ -37,6 +37,10 @@ impl Filter for NodeAffinity {
 
     fn is_signed(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Node
     }
 
     fn wakes(&self) -> Events {

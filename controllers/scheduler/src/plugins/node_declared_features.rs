@@ -3,7 +3,7 @@
 //! Upstream: `framework/plugins/nodedeclaredfeatures/nodedeclaredfeatures.go` and
 //! `component-helpers/nodedeclaredfeatures/features`.
 
-use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
+use crate::plugin::{Check, Events, Filter, Prepared, Scope, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::{Node, PodSpec};
@@ -18,6 +18,10 @@ impl Filter for NodeDeclaredFeatures {
 
     fn is_signed(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Node
     }
 
     fn wakes(&self) -> Events {

@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/nodename/node_name.go`.
 
-use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
+use crate::plugin::{Check, Events, Filter, Prepared, Scope, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 
@@ -16,6 +16,10 @@ impl Filter for NodeName {
 
     fn is_signed(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Node
     }
 
     fn wakes(&self) -> Events {

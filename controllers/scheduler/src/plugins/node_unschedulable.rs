@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/nodeunschedulable/node_unschedulable.go`.
 
-use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
+use crate::plugin::{Check, Events, Filter, Prepared, Scope, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::Taint;
@@ -18,6 +18,10 @@ impl Filter for NodeUnschedulable {
 
     fn is_signed(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Node
     }
 
     fn wakes(&self) -> Events {

@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/noderesources/fit.go`.
 
-use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Score, Scorer, Verdict};
+use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Scope, Score, Scorer, Verdict};
 use crate::plugins::resources_score::{Strategy, Weighted, usual};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
@@ -52,6 +52,10 @@ impl Filter for ResourcesFit {
 
     fn is_signed(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Sums
     }
 
     fn wakes(&self) -> Events {

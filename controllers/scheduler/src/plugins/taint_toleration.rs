@@ -2,7 +2,7 @@
 //!
 //! Upstream: `framework/plugins/tainttoleration/taint_toleration.go`.
 
-use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Score, Scorer, Verdict};
+use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Scope, Score, Scorer, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::Toleration;
@@ -22,6 +22,10 @@ impl Filter for TaintToleration {
 
     fn is_signed(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Node
     }
 
     fn wakes(&self) -> Events {

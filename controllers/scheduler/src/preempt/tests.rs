@@ -4,7 +4,7 @@
 use super::*;
 use crate::cluster::Cluster;
 use crate::decide::{Decision, decide};
-use crate::kit::{cluster, info, merge, node, requests};
+use crate::kit::{Random, cluster, info, merge, node, requests};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
@@ -353,4 +353,103 @@ fn enough_candidates_are_enough() {
     for (nodes, expected) in [(5, 5), (100, 100), (150, 100), (1000, 100), (5000, 500)] {
         assert_eq!(Candidates::default().of(nodes), expected, "{nodes}");
     }
+}
+
+/// A random pod: what it asks for, how important it is, and sometimes a wish that more than a sum has to answer.
+fn any_pod(random: &mut Random, priority: i32) -> Value {
+    let mut pod = wants(random.pick(&["500m", "1", "2", "3"]), priority);
+    let amounts =
+        json!({ "memory": random.pick(&["1Gi", "3Gi"]), "x.io/gpu": random.pick(&["0", "1"]) });
+    merge(
+        &mut pod,
+        json!({ "spec": { "containers": [{ "name": "c", "image": "i" }] } }),
+    );
+    let mut requests = amounts;
+    merge(
+        &mut requests,
+        json!({ "cpu": random.pick(&["500m", "1", "2", "3"]) }),
+    );
+    pod["spec"]["containers"][0]["resources"]["requests"] = requests;
+    if random.once_in(8) {
+        pod["spec"]["containers"][0]["ports"] = json!([{ "containerPort": 1, "hostPort": 80 }]);
+    }
+    if random.once_in(8) {
+        let required = "requiredDuringSchedulingIgnoredDuringExecution";
+        let term = json!([{ "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": "a" } } }]);
+        pod["spec"]["affinity"] = json!({ "podAntiAffinity": { required: term } });
+    }
+    let pod = started_at(random.below(20) as u32, pod);
+    labelled(random.pick(&["a", "b", "c"]), pod)
+}
+
+/// What comes of a dry run, as text.
+fn tried(checks: &Checks<'_>, pod: &PodInfo, all: &Cluster, possible: &[u32], seed: u64) -> String {
+    match dry_run(
+        checks,
+        pod,
+        all.snapshot(),
+        &Table::default(),
+        possible,
+        seed,
+    ) {
+        Err(nowhere) => format!("{nowhere:?}"),
+        Ok(candidates) => {
+            let each = candidates.iter().map(|of| {
+                let victims: Vec<&str> = of.victims.iter().map(|victim| &*victim.uid).collect();
+                format!("{} {victims:?} {}", of.info.name, of.violations)
+            });
+            each.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+#[test]
+fn what_sums_tell_is_what_trying_would() {
+    let (mut random, mut compared, mut found) = (Random(11), 0, 0);
+    for _ in 0..300 {
+        let nodes = (0..6).map(|index| {
+            let taints = [json!({ "key": "t", "effect": "NoSchedule" })];
+            let taints = &taints[..usize::from(random.once_in(6))];
+            let amounts = json!({ "cpu": random.pick(&["2", "4", "8"]), "x.io/gpu": "2" });
+            node(
+                &format!("n{index}"),
+                json!({ "spec": { "taints": taints }, "status": { "allocatable": amounts } }),
+            )
+        });
+        let mut all = cluster(nodes.collect::<Vec<_>>());
+        for index in 0..random.below(30) {
+            let priority = random.below(4) as i32;
+            let pod = info(&format!("p{index}"), any_pod(&mut random, priority));
+            all.put_pod(pod, &format!("n{}", random.below(6)));
+        }
+        if random.once_in(2) {
+            all.budgets_mut().put(&budget("a", 1, json!({})));
+        }
+        if random.once_in(3) {
+            let nominee = info("nominee", any_pod(&mut random, 3));
+            all.nominate(&nominee, Some("n0"));
+        }
+        for index in 0..8 {
+            let priority = random.below(5) as i32;
+            let pod = info(&format!("new{index}"), any_pod(&mut random, priority));
+            let table = Table::default();
+            let Decision::Nobody(diagnosis) = decide(&table, &pod, all.snapshot(), 0) else {
+                continue;
+            };
+            let prepare = || Checks::prepare(&table, &pod, all.snapshot()).ok().unwrap();
+            let seed = random.next();
+            let by_sums = tried(&prepare(), &pod, &all, &diagnosis.resolvable, seed);
+            let plainly = tried(
+                &prepare().plainly(),
+                &pod,
+                &all,
+                &diagnosis.resolvable,
+                seed,
+            );
+            assert_eq!(by_sums, plainly);
+            compared += 1;
+            found += usize::from(by_sums.starts_with('n'));
+        }
+    }
+    assert!(compared > 500 && found > 200, "{compared} {found}");
 }
