@@ -41,7 +41,7 @@ fn pod(name: &str, most: Option<&str>) -> Arc<PodInfo> {
         "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "1" } } }] },
     }))
     .unwrap();
-    Arc::new(PodInfo::of(Arc::new(pod)))
+    Arc::new(PodInfo::of(&pod))
 }
 
 fn place(decision: Decision) -> String {
