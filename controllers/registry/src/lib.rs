@@ -2,6 +2,8 @@
 //! all of them and have upstream run the same.
 #![forbid(unsafe_code)]
 
+pub mod roles;
+
 use bootstrap::{BootstrapSigner, TokenCleaner};
 use certificates::{Authorities, CsrApprover, CsrCleaner, CsrSigner};
 use clusterroleaggregation::AggregationController;

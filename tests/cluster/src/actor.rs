@@ -2,6 +2,7 @@
 
 use crate::audit::Writer;
 use crate::door::Way;
+use crate::rights;
 use crate::shown::{Source, free_port};
 use anyhow::{Result, anyhow};
 use controlplane::apiserver::SERVICE_RANGE;
@@ -11,7 +12,9 @@ use jiff::SignedDuration;
 use kube::{Client, Config};
 use kubelet::metrics::serve::Server;
 use registry::Settings;
-use runtime::Runtime;
+use runtime::lease::{ElectionOptions, Elector, Leadership};
+use runtime::metrics::Metrics;
+use runtime::{Options, Runtime};
 use serviceaccount::Issuer;
 use std::time::Duration;
 
@@ -25,8 +28,10 @@ const CLUSTER_CIDR: &str = "10.128.0.0/9";
 /// Whose loops the tests are run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// Ours, in this process.
+    /// Ours, in this process: all controllers as one component, and the scheduler.
     Corten,
+    /// Ours, each controller a component of its own, with a role of its own.
+    Apart,
     /// kube-controller-manager and kube-scheduler; the nodes are our hollow ones.
     Upstream,
 }
@@ -35,13 +40,14 @@ pub enum Actor {
 pub fn actor() -> Actor {
     match std::env::var("ACTOR").as_deref() {
         Ok("upstream") => Actor::Upstream,
+        Ok("apart") => Actor::Apart,
         _ => Actor::Corten,
     }
 }
 
 /// Loops, while they act.
 enum Loops {
-    Corten(Runtime),
+    Corten(Vec<Part>),
     /// They die when dropped. The metrics of the first are on this port.
     Upstream(Vec<Process>, u16),
 }
@@ -50,18 +56,31 @@ impl Actor {
     /// Starts its loops on `plane`, which they reach on this way.
     async fn act(self, plane: &ControlPlane, way: &Way) -> Result<Loops> {
         match self {
-            Self::Corten => {
-                let runtime = process(&way.config, Writer::Loops)?;
-                let settings = settings(plane)?;
-                for entry in
-                    registry::select(&registry::upstreams()).map_err(|wrong| anyhow!(wrong.0))?
-                {
-                    (entry.run)(&runtime, &settings);
+            Self::Corten | Self::Apart => {
+                let names = registry::upstreams();
+                let components: Vec<(&str, Vec<&str>)> = match self {
+                    Self::Apart => names.iter().map(|name| (*name, vec![*name])).collect(),
+                    _ => vec![("controllers", names)],
+                };
+                let (settings, metrics) = (settings(plane)?, Metrics::default());
+                let mut parts = Vec::new();
+                for (component, names) in components {
+                    let part = Part::of(plane, &way.config, component, &names, &metrics).await?;
+                    for entry in registry::select(&names).map_err(|wrong| anyhow!(wrong.0))? {
+                        (entry.run)(&part.runtime, &settings);
+                    }
+                    parts.push(part);
                 }
-                let scheduler = scheduler::Scheduler::new(&runtime, scheduler::Options::default());
+                let name = "scheduler";
+                let part = Part::of(plane, &way.config, name, &[name], &metrics).await?;
+                let scheduler =
+                    scheduler::Scheduler::new(&part.runtime, scheduler::Options::default());
                 scheduler.map_err(|wrong| anyhow!(wrong))?.run();
-                runtime.start().await;
-                Ok(Loops::Corten(runtime))
+                parts.push(part);
+                for part in &parts {
+                    part.runtime.start().await;
+                }
+                Ok(Loops::Corten(parts))
             }
             Self::Upstream => {
                 let tools = [Tool::KubeControllerManager, Tool::KubeScheduler];
@@ -109,17 +128,63 @@ fn settings(plane: &ControlPlane) -> Result<Settings> {
     })
 }
 
-/// A process of ours with this access.
+/// A process of ours with this access, whatever it may do.
 pub(crate) fn process(access: &Config, writer: Writer) -> Result<Runtime> {
-    let client = Client::try_from(writer.signs(access.clone()))?;
-    Ok(Runtime::new(client, runtime::Options::default()))
+    let (client, options) = client(access, writer, &Metrics::default())?;
+    Ok(Runtime::new(client, options))
+}
+
+/// A component of ours, as a process: under its own account, with its own lease.
+struct Part {
+    runtime: Runtime,
+    lead: Leadership,
+}
+
+impl Part {
+    /// With the roles of `parts`, on the way that `access` is.
+    async fn of(
+        plane: &ControlPlane,
+        access: &Config,
+        name: &str,
+        parts: &[&str],
+        metrics: &Metrics,
+    ) -> Result<Self> {
+        let config = rights::of(&plane.admin_config(), access, name, parts).await?;
+        let writer = match name {
+            "nodes" | registry::HOSTPATH => Writer::Nodes,
+            _ => Writer::Loops,
+        };
+        let (client, options) = client(&config, writer, metrics)?;
+        let mut election = ElectionOptions::new(name);
+        rights::NAMESPACE.clone_into(&mut election.namespace);
+        let clock = options.clock.clone();
+        let elector = Elector::new(client.clone(), election, clock, metrics.clone());
+        Ok(Self {
+            lead: elector.acquire().await,
+            runtime: Runtime::new(client, options),
+        })
+    }
+}
+
+/// What a process of ours is made of.
+fn client(access: &Config, writer: Writer, metrics: &Metrics) -> Result<(Client, Options)> {
+    let options = Options {
+        metrics: metrics.clone(),
+        ..Options::default()
+    };
+    Ok((Client::try_from(writer.signs(access.clone()))?, options))
 }
 
 impl Loops {
     /// Ends them in order.
     async fn stop(self) {
         match self {
-            Self::Corten(runtime) => runtime.stop(LAST).await,
+            Self::Corten(parts) => {
+                for part in parts {
+                    part.runtime.stop(LAST).await;
+                    part.lead.release().await;
+                }
+            }
             Self::Upstream(mut children, _) => {
                 for child in &mut children {
                     child.stop(LAST).await;
@@ -131,7 +196,9 @@ impl Loops {
 
 /// Hollow nodes, and the loops of one actor.
 pub(crate) struct Acting {
-    nodes: Runtime,
+    nodes: Vec<Part>,
+    // What only a cluster on this machine has, as its administrator.
+    metrics: Runtime,
     way: Way,
     // Absent after loops that did not begin.
     loops: Option<Loops>,
@@ -151,14 +218,29 @@ impl Acting {
             own_ranges: false,
             ..kubelet::Options::default()
         };
-        let nodes = process(&plane.admin_config(), Writer::Nodes)?;
-        let metrics = Server::new(&nodes, options.profiles.clone());
-        nodes.spawn("metrics", metrics.run());
+        let (access, counts) = (plane.admin_config(), Metrics::default());
+        let (client, theirs) = client(&access, Writer::Nodes, &counts)?;
+        let metrics = Runtime::new(client, theirs);
+        let server = Server::new(&metrics, options.profiles.clone());
+        metrics.spawn("metrics", server.run());
+        metrics.start().await;
+        let agent = Part::of(plane, &access, "nodes", &["nodes"], &counts).await?;
+        let run = kubelet::Agent::new(&agent.runtime, options).run();
+        agent.runtime.spawn("nodes", run);
         // Who makes volumes is nobody's own: it works with either actor.
-        hostpath::run(&nodes, WORKERS);
-        nodes.spawn("nodes", kubelet::Agent::new(&nodes, options).run());
-        nodes.start().await;
-        Ok(Self { nodes, way, loops })
+        let name = registry::HOSTPATH;
+        let maker = Part::of(plane, &access, name, &[name], &counts).await?;
+        hostpath::run(&maker.runtime, WORKERS);
+        let nodes = vec![agent, maker];
+        for part in &nodes {
+            part.runtime.start().await;
+        }
+        Ok(Self {
+            nodes,
+            metrics,
+            way,
+            loops,
+        })
     }
 
     /// Ends the loops, and starts those of `actor` in their place.
@@ -173,7 +255,7 @@ impl Acting {
     /// Where the metrics of the loops are.
     pub(crate) fn shows(&self) -> Option<Source> {
         Some(match self.loops.as_ref()? {
-            Loops::Corten(runtime) => Source::Ours(runtime.metrics().clone()),
+            Loops::Corten(parts) => Source::Ours(parts.first()?.runtime.metrics().clone()),
             Loops::Upstream(_, port) => Source::Theirs(*port),
         })
     }
@@ -183,6 +265,7 @@ impl Acting {
         if let Some(loops) = self.loops {
             loops.stop().await;
         }
-        self.nodes.stop(LAST).await;
+        Loops::Corten(self.nodes).stop().await;
+        self.metrics.stop(LAST).await;
     }
 }

@@ -1,5 +1,7 @@
-//! Who has written what: the audit log of the API server, leases and its own doings left out.
+//! Who has written what: the audit log of the API server, leases and its own doings left out. Of our loops it tells
+//! each request, for [`crate::rights`].
 
+use crate::rights;
 use anyhow::{Context, Result};
 use kube::Config;
 use serde::Deserialize;
@@ -10,12 +12,14 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Requests that write, each once, when it is answered.
+/// All requests of our loops, watches when they begin; of the others those that write. Each once, when it is answered.
 const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived, ResponseStarted]
+omitStages: [RequestReceived]
 rules:
+- level: Metadata
+  userGroups: ['system:serviceaccounts:corten-system']
 - level: None
   verbs: [get, list, watch]
 - level: None
@@ -26,7 +30,15 @@ rules:
   - group: authentication.k8s.io
   - group: authorization.k8s.io
 - level: Metadata
+  omitStages: [ResponseStarted]
 ";
+
+/// What is written all the time, or is no write.
+const LEFT_OUT: [&str; 3] = [
+    "coordination.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+];
 
 /// Whose request it was: what the client said of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +94,20 @@ impl fmt::Display for Write {
     }
 }
 
+/// A request of one of our loops.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Use {
+    pub(crate) account: String,
+    pub(crate) verb: String,
+    pub(crate) group: String,
+    pub(crate) resource: String,
+    /// In the namespace of the accounts: about a lease.
+    pub(crate) at_home: bool,
+    pub(crate) on: String,
+    /// Whether RBAC said no.
+    pub(crate) forbidden: bool,
+}
+
 /// The log of one API server. Clones read the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Audit {
@@ -110,6 +136,9 @@ impl Audit {
         Ok(vec![
             flag("--audit-policy-file=", &policy),
             flag("--audit-log-path=", &self.log),
+            // With it, who says in an owner reference that the owner waits must be allowed to update its finalizers:
+            // our roles have to do there too.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".into(),
             // It is read from its beginning.
             "--audit-log-maxsize=10000".into(),
         ])
@@ -122,20 +151,15 @@ impl Audit {
 
     /// What has been written since `mark`, in a namespace or in all.
     pub(crate) fn since(&self, mark: u64, namespace: Option<&str>) -> Result<Vec<Write>> {
-        let path: PathBuf = self.log.to_path_buf();
-        let mut text = String::new();
-        let mut file = std::fs::File::open(&path).with_context(|| path.display().to_string())?;
-        file.seek(SeekFrom::Start(mark))?;
-        file.read_to_string(&mut text)?;
         let quoted = namespace.map(|name| format!("\"{name}\""));
         let mut writes = Vec::new();
-        // The last line may not be whole.
-        let lines = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
-        for line in lines.filter(|line| quoted.as_ref().is_none_or(|name| line.contains(name))) {
-            let entry: Entry = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        let told = |line: &str| quoted.as_ref().is_none_or(|name| line.contains(name));
+        self.read(mark, told, |entry| {
+            let is_read = matches!(&*entry.verb, "get" | "list" | "watch");
             let of = entry.object_ref.unwrap_or_default();
-            if namespace.is_some_and(|name| name != of.namespace) {
-                continue;
+            let is_other = namespace.is_some_and(|name| name != of.namespace);
+            if is_read || is_other || LEFT_OUT.contains(&&*of.api_group) {
+                return;
             }
             let said = |writer: &Writer| entry.user_agent == writer.agent();
             writes.push(Write {
@@ -149,8 +173,67 @@ impl Audit {
                 name: of.name,
                 code: entry.response_status.unwrap_or_default().code,
             });
-        }
+        })?;
         Ok(writes)
+    }
+
+    /// What the ServiceAccounts of our loops have asked for.
+    pub(crate) fn uses(&self) -> Result<Vec<Use>> {
+        let mut uses = Vec::new();
+        let prefix = rights::user("");
+        self.read(
+            0,
+            |line| line.contains(&prefix),
+            |entry| {
+                let Some(account) = entry.user.username.strip_prefix(&prefix) else {
+                    return;
+                };
+                let forbidden = entry.annotations.decision == "forbid";
+                let of = entry.object_ref;
+                if of.is_none() && !forbidden {
+                    return;
+                }
+                let of = of.unwrap_or_default();
+                uses.push(Use {
+                    account: account.to_owned(),
+                    verb: entry.verb,
+                    group: of.api_group,
+                    resource: match (&*of.resource, &*of.subresource) {
+                        ("", _) => entry.request_uri,
+                        (_, "") => of.resource,
+                        (_, sub) => format!("{}/{sub}", of.resource),
+                    },
+                    at_home: of.namespace == rights::NAMESPACE,
+                    // Which object it was matters where it was refused.
+                    on: match forbidden {
+                        true => format!("{}/{}", of.namespace, of.name),
+                        false => String::new(),
+                    },
+                    forbidden,
+                });
+            },
+        )?;
+        Ok(uses)
+    }
+
+    /// Gives each entry since `mark` whose line is `wanted` to `take`.
+    fn read(
+        &self,
+        mark: u64,
+        wanted: impl Fn(&str) -> bool,
+        mut take: impl FnMut(Entry),
+    ) -> Result<()> {
+        let path: PathBuf = self.log.to_path_buf();
+        let mut text = String::new();
+        let mut file = std::fs::File::open(&path).with_context(|| path.display().to_string())?;
+        file.seek(SeekFrom::Start(mark))?;
+        file.read_to_string(&mut text)?;
+        // The last line may not be whole.
+        let lines = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
+        for line in lines.filter(|line| wanted(line)) {
+            take(serde_json::from_str(line).with_context(|| line.to_owned())?);
+        }
+        Ok(())
     }
 }
 
@@ -171,15 +254,32 @@ pub fn summary(writes: &[Write]) -> String {
 #[serde(rename_all = "camelCase")]
 struct Entry {
     verb: String,
+    #[serde(rename = "requestURI", default)]
+    request_uri: String,
+    user: User,
     #[serde(default)]
     user_agent: String,
     object_ref: Option<Of>,
     response_status: Option<Answer>,
+    #[serde(default)]
+    annotations: Annotations,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+struct Annotations {
+    #[serde(rename = "authorization.k8s.io/decision", default)]
+    decision: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Of {
+    api_group: String,
     resource: String,
     subresource: String,
     namespace: String,

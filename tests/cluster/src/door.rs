@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
+use kube::config::AuthInfo;
 use kube::{Client, Config};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -31,8 +32,8 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// The way through a door: plain HTTP on loopback, as whoever `config` says. It is open as long as this process
-    /// runs; a kubeconfig that names it is written to `folder`.
+    /// The way through a door: plain HTTP on loopback, as whoever asks, and as whoever `config` says if he does not say.
+    /// It is open as long as this process runs; a kubeconfig that names it is written to `folder`.
     pub(crate) async fn through(config: Config, folder: &Path, shut: &Shut) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -50,17 +51,37 @@ current-context: door
         let mut plain = config;
         // Who is told to wait is told so through the door.
         plain.default_retry = false;
-        let client = Client::try_from(plain)?;
-        tokio::spawn(serve(listener, client, shut.subscribe()));
+        let admin = Client::try_from(plain.clone())?;
+        plain.auth_info = AuthInfo::default();
+        let either = Either {
+            asker: Client::try_from(plain)?,
+            admin,
+        };
+        tokio::spawn(serve(listener, either, shut.subscribe()));
         let config = Config::new(url.parse::<Uri>()?);
         Ok(Self { config, kubeconfig })
     }
 }
 
-async fn serve(listener: TcpListener, client: Client, shut: Receiver<Option<&'static str>>) {
+/// Who passes what comes in.
+#[derive(Clone)]
+struct Either {
+    /// Whoever the request says.
+    asker: Client,
+    /// The administrator.
+    admin: Client,
+}
+
+async fn serve(listener: TcpListener, either: Either, shut: Receiver<Option<&'static str>>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (client, shut) = (client.clone(), shut.clone());
-        let service = service_fn(move |request| pass(client.clone(), shut.clone(), request));
+        let (either, shut) = (either.clone(), shut.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let client = match request.headers().contains_key(header::AUTHORIZATION) {
+                true => either.asker.clone(),
+                false => either.admin.clone(),
+            };
+            pass(client, shut.clone(), request)
+        });
         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         // A connection that breaks is its client's affair.
         tokio::spawn(async move { drop(connection.await) });

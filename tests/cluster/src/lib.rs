@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Environment: `ACTOR=upstream` runs the tests against kube-controller-manager and kube-scheduler in
-//! place of our loops (a test that these fail is a wrong test, unless it is for one of their named
+//! place of our loops, `ACTOR=apart` ours with each controller under an account and a role of its own (a test that these fail is a wrong test, unless it is for one of their named
 //! bugs); `KEEP=1` leaves namespaces and etcd's data behind; `RUST_LOG` shows the log of our loops.
 //!
 //! Start reading at [`Cluster`], then [`Namespace`]. Who acts is in [`actor`]; what makes their caches old, in `door`.
@@ -28,6 +28,7 @@ mod failure;
 mod folder;
 mod namespace;
 mod program;
+mod rights;
 mod second;
 mod shown;
 
@@ -35,8 +36,9 @@ pub use actor::{Actor, actor};
 pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
-pub use namespace::{Kind, Namespace, with_namespace};
+pub use namespace::{Kind, Namespace, alone, with_namespace};
 pub use program::program;
+pub use rights::Rights;
 pub use second::Second;
 pub use shown::{free_port, scrape};
 
@@ -230,6 +232,8 @@ impl Drop for Cluster {
             // Its panic has been printed.
             drop(thread.join());
         }
+        // Of a bare one there is no log.
+        drop(rights::gather(&self.audit));
     }
 }
 

@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A kind that lives in namespaces.
 pub trait Kind:
@@ -64,6 +66,7 @@ impl Cluster {
             .enable_all()
             .build()
             .context("a tokio runtime")?;
+        let _running = Running::new();
         Ok(runtime.block_on(async {
             let ns = Namespace::new(self, name).await?;
             let outcome = AssertUnwindSafe(test(ns.clone())).catch_unwind().await;
@@ -77,6 +80,32 @@ impl Cluster {
             }
             outcome.unwrap_or_else(|panic| resume_unwind(panic))
         })?)
+    }
+}
+
+/// Tests of this process that have a namespace now.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Running;
+
+impl Running {
+    fn new() -> Self {
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits until no test of this process has a namespace: for one that looks at what all have left behind. Blocks.
+pub fn alone() {
+    while RUNNING.load(Ordering::SeqCst) > 0 {
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

@@ -42,7 +42,7 @@ impl Cluster {
         let file = folder.path().join("second.yaml");
         std::fs::write(&file, text)?;
         let running = match actor {
-            Actor::Corten => {
+            Actor::Corten | Actor::Apart => {
                 let options = scheduler::Options::from_file(&file).map_err(|said| anyhow!(said))?;
                 let runtime = process(&self.config, Writer::Loops)?;
                 let scheduler = scheduler::Scheduler::new(&runtime, options);

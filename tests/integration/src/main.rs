@@ -38,3 +38,4 @@ mod statefulset;
 mod tokens;
 mod volumes;
 mod why;
+mod witness;

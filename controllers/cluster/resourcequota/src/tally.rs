@@ -122,6 +122,8 @@ pub(crate) fn tally(quota: &ResourceQuota, content: &Content, now: Timestamp) ->
             Some(Some(Count::Unserved)) => None,
             Some(Some(Count::Unlisted) | None) => {
                 tally.unlisted = true;
+                // That it makes no sense is told with the first status, whether it is counted by then or not.
+                tally.misplace(name, &scopes);
                 continue;
             }
             None if unlisted => {
@@ -137,10 +139,7 @@ pub(crate) fn tally(quota: &ResourceQuota, content: &Content, now: Timestamp) ->
         };
         // No scope says anything about objects of other kinds: a quota that has one counts none of them.
         let count = if scopes.is_empty() { count } else { 0 };
-        let stray = scopes.iter().find(|scope| !scope.goes_with(name));
-        if let Some(stray) = stray {
-            tally.misplaced.push((name.clone(), stray.scope.to_owned()));
-        }
+        tally.misplace(name, &scopes);
         tally
             .used
             .insert(name.clone(), Quantity::from_units(count as i64));
@@ -178,6 +177,15 @@ fn is_known(name: &str, content: &Content) -> bool {
 }
 
 impl Tally {
+    /// Remembers it if no object that `name` counts can be in one of the scopes.
+    fn misplace(&mut self, name: &str, scopes: &[Requirement<'_>]) {
+        let stray = scopes.iter().find(|scope| !scope.goes_with(name));
+        if let Some(stray) = stray {
+            self.misplaced
+                .push((name.to_owned(), stray.scope.to_owned()));
+        }
+    }
+
     fn add(&mut self, name: &str, amount: Quantity) {
         if let Some(used) = self.used.get_mut(name) {
             *used += amount;
