@@ -25,6 +25,9 @@ pub const ETCD: &str = "v3.6.8";
 /// kwok's version, for comparisons.
 pub const KWOK: &str = "v0.8.0";
 
+/// helm's version, with which the chart is tested.
+pub const HELM: &str = "v3.22.0";
+
 /// A program of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tool {
@@ -46,6 +49,8 @@ pub enum Tool {
     E2e,
     /// `agnhost`, the test server that the suite's pods run.
     Agnhost,
+    /// `helm`, which installs the chart.
+    Helm,
 }
 
 /// How a tool is released, built and called.
@@ -141,6 +146,14 @@ impl Tool {
                 module: go::Module::Kwok,
                 package: "sigs.k8s.io/kwok/cmd/kwok",
                 build_seconds: 115,
+            },
+            Tool::Helm => Recipe {
+                name: "helm",
+                version: HELM,
+                release: None, // published elsewhere than Kubernetes
+                module: go::Module::Helm,
+                package: "helm.sh/helm/v3/cmd/helm",
+                build_seconds: 70,
             },
         }
     }

@@ -10,15 +10,16 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use super::cache::{self, Place};
-use super::{KUBERNETES, KWOK, Tool};
+use super::{HELM, KUBERNETES, KWOK, Tool};
 use crate::error::Error;
 use crate::progress::{Event, Progress};
 
-/// A Go module of this crate; kwok wants other dependency versions, so it has its own.
+/// A Go module of this crate; kwok and helm want other dependency versions, so each has its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Module {
     Kubernetes,
     Kwok,
+    Helm,
 }
 
 impl Module {
@@ -26,6 +27,7 @@ impl Module {
         match self {
             Module::Kubernetes => format!("kubernetes-{KUBERNETES}"),
             Module::Kwok => format!("kwok-{KWOK}"),
+            Module::Helm => format!("helm-{HELM}"),
         }
     }
 
@@ -42,6 +44,10 @@ impl Module {
             Module::Kwok => &[
                 ("go.mod", include_str!("../../tools/kwok/go.mod")),
                 ("go.sum", include_str!("../../tools/kwok/go.sum")),
+            ],
+            Module::Helm => &[
+                ("go.mod", include_str!("../../tools/helm/go.mod")),
+                ("go.sum", include_str!("../../tools/helm/go.sum")),
             ],
         }
     }
@@ -60,6 +66,9 @@ impl Module {
                 )
             }
             Module::Kwok => "-s -w".to_owned(),
+            Module::Helm => {
+                format!("-s -w -X helm.sh/helm/v3/internal/version.version={HELM}")
+            }
         }
     }
 }

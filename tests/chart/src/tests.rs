@@ -1,0 +1,97 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod helm;
+mod install;
+
+use crate::{files, folder};
+use registry::roles;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// `UPDATE=1` writes them.
+#[test]
+fn what_is_made_from_the_code_is_as_it_would_be_made() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let made = files().unwrap();
+    for file in &made {
+        let path = folder().join(&file.path);
+        if update {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &file.text).unwrap();
+        }
+        let there = std::fs::read_to_string(&path).unwrap_or_default();
+        let path = &file.path;
+        assert!(
+            there == file.text,
+            "{path} is stale: UPDATE=1 cargo test -p chart"
+        );
+    }
+    let crds = std::fs::read_dir(folder().join("files/crds"));
+    for there in crds.into_iter().flatten() {
+        let name = there.unwrap().file_name();
+        let path = format!("files/crds/{}", name.to_string_lossy());
+        assert!(
+            made.iter().any(|file| file.path == path),
+            "{path} is made from nothing"
+        );
+    }
+}
+
+/// The version is the program's, which the image's tag is.
+#[test]
+fn the_charts_version_is_the_programs() {
+    let text = std::fs::read_to_string(folder().join("Chart.yaml")).unwrap();
+    let chart: Value = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_schema_names_each_controller() {
+    let text = std::fs::read_to_string(folder().join("values.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    let named = schema["$defs"]["controllerName"]["enum"]
+        .as_array()
+        .unwrap();
+    let named: BTreeSet<&str> = named.iter().filter_map(Value::as_str).collect();
+    let is_component = |name: &str| matches!(name, "scheduler" | "nodes");
+    let known = roles::all().map(|role| role.name);
+    let known: BTreeSet<&str> = known.filter(|name| !is_component(name)).collect();
+    assert_eq!(named, known);
+}
+
+/// Alerts and dashboard ask for what our programs show.
+#[test]
+fn each_metric_that_is_asked_for_is_one_that_is_shown() {
+    let metrics = runtime::metrics::Metrics::default();
+    metrics.leading("one", true);
+    metrics.running("manager", "one", true);
+    metrics.reconcile("one", "success");
+    metrics.queue("one").added();
+    metrics.request("GET", "200", std::time::Duration::ZERO);
+    let mut shown = metrics.encode();
+    // Prometheus' own.
+    shown.push_str("up ");
+    let mut asked = 0;
+    for file in ["templates/monitoring.yaml", "files/dashboard.json"] {
+        let text = std::fs::read_to_string(folder().join(file)).unwrap();
+        for (at, _) in text.match_indices('{') {
+            let before = &text[..at];
+            let name = before.rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let name = name.clone().next().unwrap_or_default();
+            let begins = [
+                "workqueue_",
+                "rest_client_",
+                "leader_election_",
+                "controller_runtime_",
+                "process_",
+            ];
+            if begins.iter().any(|begin| name.starts_with(begin)) {
+                asked += 1;
+                let family = name.trim_end_matches("_bucket").trim_end_matches("_total");
+                assert!(shown.contains(family), "{file}: {name} is not shown");
+            }
+        }
+    }
+    assert!(asked > 8, "{asked} metrics are asked for");
+}
