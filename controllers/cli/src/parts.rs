@@ -5,6 +5,7 @@ use crate::commands::{Controllers, Nodes, Scheduler};
 use registry::Settings;
 use runtime::Runtime;
 use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
+use runtime::groups::Family;
 use runtime::serve::{Component, Misuse, serve};
 use std::process::ExitCode;
 
@@ -21,7 +22,8 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         flags.terminated_pod_gc_threshold,
     );
     // What is wrong with the flags is told before anybody is asked.
-    if let Err(error) = registry::select(&names) {
+    let family = flags.common.group;
+    if let Err(error) = registry::select_in(family, &names) {
         eprintln!("{}: {error}", component.name);
         return ExitCode::from(2);
     }
@@ -41,7 +43,7 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
             ended_pods,
             ..manager.settings(root_ca)?
         };
-        run_controllers(runtime, &names, &settings)
+        run_controllers(runtime, family, &names, &settings)
     })
     .await
 }
@@ -98,10 +100,11 @@ pub(crate) async fn nodes(args: Nodes) -> ExitCode {
 /// Runs the controllers that `names` choose.
 pub(crate) fn run_controllers(
     runtime: &Runtime,
+    family: Family,
     names: &[String],
     settings: &Settings,
 ) -> Result<(), Misuse> {
-    for entry in registry::select(names)? {
+    for entry in registry::select_in(family, names)? {
         runtime
             .metrics()
             .running("kube-controller-manager", entry.name, true);

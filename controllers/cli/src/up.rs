@@ -15,6 +15,7 @@ use kube::{Client, Config};
 use registry::{NODE_IPAM, Settings};
 use runtime::Runtime;
 use runtime::args::{self, ClientArgs};
+use runtime::groups::Family;
 use runtime::serve::{Misuse, told_to_end};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -162,7 +163,12 @@ impl Cluster {
         let runtime = Runtime::new(client.clone(), options);
         let chosen = registry::select(&up.controllers.controllers)?;
         let gives_ranges = chosen.iter().any(|entry| entry.name == NODE_IPAM);
-        parts::run_controllers(&runtime, &up.controllers.controllers, settings)?;
+        parts::run_controllers(
+            &runtime,
+            Family::Builtin,
+            &up.controllers.controllers,
+            settings,
+        )?;
         parts::run_scheduler(&runtime);
         let nodes = kubelet::Options {
             own_ranges: settings.node_ranges.is_none() || !gives_ranges,

@@ -24,6 +24,7 @@ use protection::{AttributesClassProtection, ClaimProtection, VolumeProtection};
 use replicaset::{ReplicaSetController, ReplicationManager};
 use resourcequota::ResourceQuotaController;
 use runtime::Runtime;
+use runtime::groups::Family;
 use runtime::serve::Misuse;
 use serviceaccount::{
     Issuer, LegacyTokenCleaner, RootCaPublisher, ServiceAccountController, TokenController,
@@ -298,6 +299,18 @@ pub fn upstreams() -> Vec<&'static str> {
 /// # Errors
 /// A name that is not one of a controller.
 pub fn select<W: AsRef<str>>(words: &[W]) -> Result<Vec<&'static Entry>, Misuse> {
+    select_in(Family::Builtin, words)
+}
+
+/// The same for a process of this family: in Corten's own groups `*` are the controllers that have a kind there, and the
+/// others, which serve all groups as they are, cannot be named.
+///
+/// # Errors
+/// A name that is not one of a controller, or of one that has nothing in the family.
+pub fn select_in<W: AsRef<str>>(
+    family: Family,
+    words: &[W],
+) -> Result<Vec<&'static Entry>, Misuse> {
     let words: Vec<&str> = words.iter().map(|word| word.as_ref().trim()).collect();
     for word in &words {
         let name = word.strip_prefix('-').unwrap_or(word);
@@ -309,10 +322,19 @@ pub fn select<W: AsRef<str>>(words: &[W]) -> Result<Vec<&'static Entry>, Misuse>
             )));
         }
     }
-    Ok(TABLE
+    let named = |entry: &&Entry| words.iter().any(|word| entry.is(word));
+    if let Some(entry) = TABLE
         .iter()
-        .filter(|entry| is_chosen(entry, &words))
-        .collect())
+        .filter(named)
+        .find(|entry| !family.has(entry.name))
+    {
+        return Err(Misuse(format!(
+            "--controllers: {} has no kind of its own in the group that --group names",
+            entry.name
+        )));
+    }
+    let there = TABLE.iter().filter(|entry| family.has(entry.name));
+    Ok(there.filter(|entry| is_chosen(entry, &words)).collect())
 }
 
 fn is_chosen(entry: &Entry, words: &[&str]) -> bool {
@@ -334,7 +356,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{OFF, TABLE, select};
+    use super::{OFF, TABLE, select, select_in};
+    use runtime::groups::Family;
 
     fn chosen(words: &str) -> Result<Vec<&'static str>, String> {
         let words: Vec<_> = words.split(',').map(str::to_owned).collect();
@@ -354,6 +377,20 @@ mod tests {
         assert_eq!(chosen("*,-deployment").map(|c| c.len()), Ok(on - 1));
         assert_eq!(chosen("-deployment,*").map(|c| c.len()), Ok(on - 1));
         assert_eq!(chosen("-deployment").map(|c| c.len()), Ok(0));
+    }
+
+    #[test]
+    fn another_group_has_the_controllers_of_its_kinds() {
+        let chosen = |words: &[&str]| {
+            let entries = select_in(Family::Corten, words).map_err(|error| error.0)?;
+            Ok::<_, String>(entries.iter().map(|entry| entry.name).collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(&["*"]).map(|c| c.len()), Ok(8));
+        assert_eq!(chosen(&["*", "-job"]).map(|c| c.len()), Ok(7));
+        assert_eq!(chosen(&["*", "-endpoint"]).map(|c| c.len()), Ok(8));
+        assert_eq!(chosen(&["job"]), Ok(vec!["job-controller"]));
+        let error = chosen(&["*", "endpoint"]).err().unwrap_or_default();
+        assert!(error.contains("endpoints-controller"), "{error}");
     }
 
     #[test]

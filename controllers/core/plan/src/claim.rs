@@ -3,7 +3,8 @@
 
 use crate::{Action, Confirm, PatchType, Reference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use serde_json::json;
+use k8s_openapi::{Metadata, Resource};
+use serde_json::{Value, json};
 
 /// What an owner does about an object of the kind that it owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +42,50 @@ impl Claim {
 }
 
 impl Action {
-    /// Makes `owner` the controller of the object `on`, if it is still that incarnation and the owner is
-    /// still alive.
-    pub fn adopt(on: Reference, owner: &Reference, owner_reference: &OwnerReference) -> Self {
-        let body = json!({"metadata": {"uid": on.uid, "ownerReferences": [owner_reference]}});
-        Self::patch(on, PatchType::Strategic, body)
+    /// Makes `owner` the controller of `object`, if it is still that incarnation and the owner is still alive.
+    pub fn adopt<K>(object: &K, owner: &Reference, owner_reference: &OwnerReference) -> Self
+    where
+        K: Resource + Metadata<Ty = ObjectMeta>,
+    {
+        let strategic = || json!([owner_reference]);
+        let whole = |owners: &mut Vec<OwnerReference>| owners.push(owner_reference.clone());
+        Self::owners(object, strategic, whole)
             .confirming(Confirm::Alive(owner.clone()))
             .because("it matches and is nobody's")
     }
 
-    /// Takes the owner with this UID off the object `on`.
-    pub fn release(on: Reference, owner_uid: &str) -> Self {
-        let gone = json!({"$patch": "delete", "uid": owner_uid});
-        let body = json!({"metadata": {"uid": on.uid, "ownerReferences": [gone]}});
-        Self::patch(on, PatchType::Strategic, body).because("it does not match any more")
+    /// Takes the owner with this UID off `object`.
+    pub fn release<K>(object: &K, owner_uid: &str) -> Self
+    where
+        K: Resource + Metadata<Ty = ObjectMeta>,
+    {
+        let strategic = || json!([{"$patch": "delete", "uid": owner_uid}]);
+        let whole = |owners: &mut Vec<OwnerReference>| owners.retain(|o| o.uid != owner_uid);
+        Self::owners(object, strategic, whole).because("it does not match any more")
+    }
+
+    /// A change of the owners of `object`. Custom resources know no strategic merge patch, and any kind outside the core
+    /// group may be served as one: of these the whole list is put, on the version that was seen.
+    fn owners<K>(
+        object: &K,
+        strategic: impl FnOnce() -> Value,
+        whole: impl FnOnce(&mut Vec<OwnerReference>),
+    ) -> Self
+    where
+        K: Resource + Metadata<Ty = ObjectMeta>,
+    {
+        let (on, meta) = (Reference::to(object), object.metadata());
+        if K::GROUP.is_empty() {
+            let body = json!({"metadata": {"uid": on.uid, "ownerReferences": strategic()}});
+            return Self::patch(on, PatchType::Strategic, body);
+        }
+        let mut owners = meta.owner_references.clone().unwrap_or_default();
+        whole(&mut owners);
+        let body = json!({"metadata": {
+            "uid": on.uid,
+            "resourceVersion": meta.resource_version,
+            "ownerReferences": owners,
+        }});
+        Self::patch(on, PatchType::Merge, body)
     }
 }

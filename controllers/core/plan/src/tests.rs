@@ -1,6 +1,11 @@
+#![allow(clippy::panic)]
 use crate::{Action, Cause, Confirm, Failure, Kind, Outcome, Plan, Reference, Verb};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::{Metadata, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 fn pod(name: &str) -> Pod {
@@ -51,6 +56,54 @@ fn a_deletion_may_be_of_one_version() {
         _ => None,
     };
     assert_eq!(version.as_deref(), Some("7"));
+}
+
+/// What is done about the owners of an object that somebody else owns too, and of which this one is the controller.
+fn claims<K>(metadata: Value) -> [String; 2]
+where
+    K: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned,
+{
+    let object: K =
+        serde_json::from_value(json!({"metadata": metadata})).unwrap_or_else(|e| panic!("{e}"));
+    let owner = Reference::to(&pod("owner"));
+    let reference = OwnerReference {
+        name: "new".into(),
+        uid: "uid-new".into(),
+        ..OwnerReference::default()
+    };
+    [
+        Action::adopt(&object, &owner, &reference),
+        Action::release(&object, "uid-old"),
+    ]
+    .map(|action| action.to_string())
+}
+
+#[test]
+fn pods_are_claimed_by_strategic_patches_and_what_may_be_a_custom_resource_by_plain_ones() {
+    let old = json!({"apiVersion": "v1", "kind": "X", "name": "old", "uid": "uid-old"});
+    let other = json!({"apiVersion": "v1", "kind": "X", "name": "other", "uid": "uid-other"});
+    let new = json!({"apiVersion": "", "kind": "", "name": "new", "uid": "uid-new"});
+    let meta =
+        json!({"name": "a", "uid": "u", "resourceVersion": "7", "ownerReferences": [old, other]});
+    let patch = |body: Value| format!("{{\"metadata\":{body}}}");
+    let [adopt, release] = claims::<Pod>(meta.clone());
+    let wanted = patch(json!({"uid": "u", "ownerReferences": [new]}));
+    assert_eq!(
+        adopt,
+        format!("patch pod/a {wanted} if pod/owner is alive (it matches and is nobody's)")
+    );
+    let wanted =
+        patch(json!({"uid": "u", "ownerReferences": [{"$patch": "delete", "uid": "uid-old"}]}));
+    assert_eq!(
+        release,
+        format!("patch pod/a {wanted} (it does not match any more)")
+    );
+    let [adopt, release] = claims::<ReplicaSet>(meta);
+    let wanted =
+        patch(json!({"uid": "u", "resourceVersion": "7", "ownerReferences": [old, other, new]}));
+    assert!(adopt.contains(&wanted), "{adopt}");
+    let wanted = patch(json!({"uid": "u", "resourceVersion": "7", "ownerReferences": [other]}));
+    assert!(release.contains(&wanted), "{release}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod controller;
 mod drive;
 mod error;
 mod execute;
+pub mod groups;
 mod informer;
 pub mod keys;
 pub mod lease;

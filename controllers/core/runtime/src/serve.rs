@@ -1,6 +1,7 @@
 //! A process from its flags to its end: the whole of `main` but for what runs in it.
 
 use crate::args::{self, ClientArgs, LeaderElectionArgs, LoggingArgs, ServingArgs};
+use crate::groups::Family;
 use crate::lease::{Elector, Lost};
 use crate::{Options, Runtime};
 use clap::{Args, FromArgMatches};
@@ -19,6 +20,10 @@ pub struct CommonArgs {
     /// Which API server.
     #[command(flatten)]
     pub client: ClientArgs,
+    /// Which workloads: the built-in kinds (apps, batch, autoscaling), or the same kinds in Corten's own groups
+    /// (apps.corten.dev, …), whose CustomResourceDefinitions must be installed
+    #[arg(help_heading = "Client", long, value_enum, value_name = "GROUP", default_value_t = Family::Builtin, hide_possible_values = true)]
+    pub group: Family,
     /// Whether one of several waits for the other.
     #[command(flatten)]
     pub election: LeaderElectionArgs,
@@ -119,15 +124,20 @@ where
     F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
 {
     args.logging.init().map_err(Misuse)?;
-    let election = args.election.options(component.name).map_err(Misuse)?;
-    let config = args::config(&args.client, component.name)
-        .await
-        .map_err(say)?;
+    if !args.group.has(component.name) {
+        return Err(Misuse(
+            "--group: it has no kind of its own in another group than the built-in one".to_owned(),
+        ));
+    }
+    let name = args.group.name(component.name);
+    let election = args.election.options(&name).map_err(Misuse)?;
+    let config = args::config(&args.client, &name).await.map_err(say)?;
     let options = Options {
         namespace: args.client.namespace.clone(),
         ..Options::default()
     };
     let client = args::connect(&config, &options.metrics).map_err(say)?;
+    let client = args.group.client(client);
     args::check_server(&client).await.map_err(say)?;
 
     let clock = options.clock.clone();

@@ -68,9 +68,6 @@ const SELECTING_ALL: &str =
 /// Adoptions and releases of pods and revisions (`controller_ref_manager.go`). What is adopted counts as its own from
 /// now on; if that fails, the rest of the plan is not carried out.
 fn claims(world: &World) -> Vec<Action> {
-    let adopt = world.orphans.iter().cloned();
-    let adopt = adopt.map(|on| Action::adopt(on, &world.me, &world.owner_reference));
-    let release = world.strangers.iter().cloned();
-    let release = release.map(|on| Action::release(on, &world.me.uid));
-    adopt.chain(release).collect()
+    let both = world.adoptions.iter().chain(&world.releases);
+    both.cloned().collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::place::{self, Demand, Place};
 use crate::revisions::Revisions;
-use ::plan::{Claim, Reference};
+use ::plan::{Action, Claim, Reference};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetSpec};
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, PodTemplateSpec};
@@ -31,10 +31,10 @@ pub struct World {
     /// Its pods by the node that they are on or meant for; the first of a node is the one that stays if only one may.
     /// Without those that have ended and are being deleted: nothing is left to do about them.
     pub by_node: BTreeMap<String, Vec<Arc<Pod>>>,
-    /// Pods and revisions that it selects and nobody controls: to be adopted.
-    pub orphans: Vec<Reference>,
-    /// Pods and revisions of its own that it does not select any more: to be released.
-    pub strangers: Vec<Reference>,
+    /// Adoptions of the pods and revisions that it selects and nobody controls.
+    pub adoptions: Vec<Action>,
+    /// Releases of the pods and revisions of its own that it does not select any more.
+    pub releases: Vec<Action>,
     /// The templates that it has had.
     pub revisions: Revisions,
     /// By UID: failed pods that wait, and until when, before they are replaced.
@@ -106,8 +106,8 @@ impl World {
             places: Vec::new(),
             pods: Vec::new(),
             by_node: BTreeMap::new(),
-            orphans: Vec::new(),
-            strangers: Vec::new(),
+            adoptions: Vec::new(),
+            releases: Vec::new(),
             revisions: Revisions::default(),
             waiting: HashMap::new(),
             predecessors: HashMap::new(),
@@ -217,10 +217,14 @@ impl World {
             match Claim::of(&self.set.metadata, object.metadata(), matches) {
                 Claim::Keep => own.push(object),
                 Claim::Adopt => {
-                    self.orphans.push(Reference::to(&*object));
+                    let adopt = Action::adopt(&*object, &self.me, &self.owner_reference);
+                    self.adoptions.push(adopt);
                     own.push(object);
                 }
-                Claim::Release => self.strangers.push(Reference::to(&*object)),
+                Claim::Release => {
+                    let release = Action::release(&*object, &self.me.uid);
+                    self.releases.push(release);
+                }
                 Claim::Ignore => {}
             }
         }

@@ -6,7 +6,7 @@ use crate::{PodSet, World};
 use k8s_openapi::api::core::v1::Pod;
 use objects::rank::{self, Ranked};
 use objects::{Selector, names, pod, template};
-use plan::{Action, Claim, Note, Plan, Reference};
+use plan::{Action, Claim, Note, Plan};
 use std::sync::Arc;
 
 /// At most this many pods are created or deleted in one plan (upstream: `BurstReplicas`).
@@ -69,16 +69,15 @@ pub(crate) fn claim<'a, K: PodSet>(world: &'a World<K>, selector: &Selector) -> 
     };
     for pod in world.pods.iter().filter(|pod| pod::is_active(pod)) {
         let matches = selector.matches(pod.metadata.labels.as_ref());
-        let on = || Reference::to(&**pod);
         match Claim::of(world.set.metadata(), &pod.metadata, matches) {
             Claim::Keep => claimed.pods.push(pod),
             Claim::Adopt => {
                 claimed.pods.push(pod);
-                let adopt = Action::adopt(on(), &world.owner, &world.owner_reference);
+                let adopt = Action::adopt(&**pod, &world.owner, &world.owner_reference);
                 claimed.patches.push(adopt);
             }
             Claim::Release => {
-                let release = Action::release(on(), &world.owner.uid);
+                let release = Action::release(&**pod, &world.owner.uid);
                 claimed.patches.push(release);
             }
             Claim::Ignore => {}

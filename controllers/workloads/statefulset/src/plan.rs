@@ -13,7 +13,7 @@ mod round;
 pub(crate) use revisions::{Revisions, of_pod as revision_of};
 
 use crate::world::{Settings, World};
-use ::plan::{Action, Note, Plan, Reference};
+use ::plan::{Action, Note, Plan};
 use objects::pod;
 use round::Round;
 
@@ -46,14 +46,16 @@ pub fn plan(world: &World) -> Plan {
 
 /// Adopts and releases pods, adopts revisions (upstream: `ClaimPods`, `adoptOrphanRevisions`).
 fn claim(world: &World) -> Vec<Action> {
-    let adopt = |on| Action::adopt(on, &world.owner, &world.owner_reference);
     let is_orphan = |meta| objects::meta::controller_of(meta).is_none();
     let revisions = world.revisions.iter();
     let revisions = revisions.filter(|revision| is_orphan(&revision.metadata));
-    let mut actions: Vec<Action> = revisions.map(|r| adopt(Reference::to(&**r))).collect();
-    actions.extend(world.orphans.iter().map(|pod| adopt(Reference::to(&**pod))));
+    let (owner, reference) = (&world.owner, &world.owner_reference);
+    let revisions = revisions.map(|revision| Action::adopt(&**revision, owner, reference));
+    let mut actions: Vec<Action> = revisions.collect();
+    let orphans = world.orphans.iter();
+    actions.extend(orphans.map(|pod| Action::adopt(&**pod, owner, reference)));
     let strangers = world.strangers.iter();
-    actions.extend(strangers.map(|pod| Action::release(Reference::to(&**pod), &world.owner.uid)));
+    actions.extend(strangers.map(|pod| Action::release(&**pod, &owner.uid)));
     actions
 }
 

@@ -5,7 +5,7 @@
 //! orphan that is adopted by what is being deleted would be deleted with it.
 
 use crate::world::World;
-use ::plan::{Action, Reference};
+use ::plan::Action;
 use objects::meta;
 
 /// The adoptions and releases that are due.
@@ -14,10 +14,10 @@ pub(super) fn actions(world: &World) -> Vec<Action> {
     let adopt = world
         .orphans
         .iter()
-        .map(|rs| Action::adopt(Reference::to(&**rs), &world.me, &owner));
+        .map(|rs| Action::adopt(&**rs, &world.me, &owner));
     let release = world
         .strangers
         .iter()
-        .map(|rs| Action::release(Reference::to(&**rs), &world.me.uid));
+        .map(|rs| Action::release(&**rs, &world.me.uid));
     adopt.chain(release).collect()
 }

@@ -11,7 +11,6 @@ pub(crate) fn claim(world: &World, selector: &Selector) -> Vec<Action> {
     let mut patches = Vec::new();
     for pod in &world.pods {
         let matches = selector.matches(pod.metadata.labels.as_ref());
-        let on = || Reference::to(&**pod);
         match Claim::of(&world.job.metadata, &pod.metadata, matches) {
             Claim::Adopt => {
                 let body = json!({"metadata": {
@@ -19,13 +18,13 @@ pub(crate) fn claim(world: &World, selector: &Selector) -> Vec<Action> {
                     "ownerReferences": [world.owner_reference],
                     "finalizers": [FINALIZER],
                 }});
-                let adopt = Action::patch(on(), PatchType::Strategic, body)
+                let adopt = Action::patch(Reference::to(&**pod), PatchType::Strategic, body)
                     .confirming(Confirm::Alive(world.owner.clone()))
                     .because("it matches and is nobody's");
                 patches.push(adopt);
             }
             Claim::Release => {
-                let mut release = Action::release(on(), &world.owner.uid);
+                let mut release = Action::release(&**pod, &world.owner.uid);
                 if let Verb::Patch(_, body) = &mut release.verb
                     && is_tracked(pod)
                 {
