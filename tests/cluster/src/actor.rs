@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use kube::{Client, Config};
 use kubelet::metrics::serve::Server;
 use registry::Settings;
+use runtime::groups::Family;
 use runtime::lease::{ElectionOptions, Elector, Leadership};
 use runtime::metrics::Metrics;
 use runtime::{Options, Runtime};
@@ -202,6 +203,7 @@ pub(crate) struct Acting {
     way: Way,
     // Absent after loops that did not begin.
     loops: Option<Loops>,
+    groups: Option<Runtime>,
 }
 
 impl Acting {
@@ -240,7 +242,23 @@ impl Acting {
             metrics,
             way,
             loops,
+            groups: None,
         })
+    }
+
+    /// Starts our controllers of Corten's own groups, in a process of their own.
+    pub(crate) async fn serve_groups(&mut self, plane: &ControlPlane) -> Result<()> {
+        let access = plane.admin_config();
+        let (client, options) = client(&access, Writer::Loops, &Metrics::default())?;
+        let runtime = Runtime::new(Family::Corten.client(client), options);
+        let settings = settings(plane)?;
+        let all = registry::select_in(Family::Corten, &["*"]);
+        for entry in all.map_err(|wrong| anyhow!(wrong.0))? {
+            (entry.run)(&runtime, &settings);
+        }
+        runtime.start().await;
+        self.groups = Some(runtime);
+        Ok(())
     }
 
     /// Ends the loops, and starts those of `actor` in their place.
@@ -262,6 +280,9 @@ impl Acting {
 
     /// Ends in order.
     pub(crate) async fn stop(self) {
+        if let Some(groups) = self.groups {
+            groups.stop(LAST).await;
+        }
         if let Some(loops) = self.loops {
             loops.stop().await;
         }

@@ -26,6 +26,7 @@ mod dump;
 mod eventually;
 mod failure;
 mod folder;
+mod groups;
 mod namespace;
 mod program;
 mod rights;
@@ -91,13 +92,29 @@ impl Cluster {
             actor,
             nodes,
             door: None,
+            groups: false,
+        }))
+    }
+
+    /// The same, with the CustomResourceDefinitions of Corten's own groups, and our controllers of these beside the loops.
+    pub fn with_groups(actor: Actor, nodes: usize) -> Result<Self> {
+        Self::launch(Some(Cast {
+            actor,
+            nodes,
+            door: None,
+            groups: true,
         }))
     }
 
     /// The same with a door between the loops and the API server, see [`Cluster::shut`].
     pub fn behind_a_door(actor: Actor, nodes: usize) -> Result<Self> {
         let door = Some(Shut::default());
-        Self::launch(Some(Cast { actor, nodes, door }))
+        Self::launch(Some(Cast {
+            actor,
+            nodes,
+            door,
+            groups: false,
+        }))
     }
 
     /// Holds back from now on what the loops' watches of this kind (`leases`) bring, and of no other; with none, lets
@@ -248,6 +265,7 @@ struct Cast {
     actor: Actor,
     nodes: usize,
     door: Option<Shut>,
+    groups: bool,
 }
 
 type Begun = ((ControlPlane, Option<actor::Acting>), (Config, PathBuf));
@@ -255,7 +273,13 @@ type Begun = ((ControlPlane, Option<actor::Acting>), (Config, PathBuf));
 async fn begin(options: Options, cast: Option<Cast>) -> Result<Begun> {
     let plane = ControlPlane::start(options).await?;
     let access = (plane.admin_config(), plane.kubeconfig_path());
-    let Some(Cast { actor, nodes, door }) = cast else {
+    let Some(Cast {
+        actor,
+        nodes,
+        door,
+        groups,
+    }) = cast
+    else {
         return Ok(((plane, None), access));
     };
     let (config, kubeconfig) = access.clone();
@@ -263,8 +287,12 @@ async fn begin(options: Options, cast: Option<Cast>) -> Result<Begun> {
         None => Way { config, kubeconfig },
         Some(shut) => Way::through(config, plane.data_dir(), &shut).await?,
     };
-    let acting = actor::Acting::start(actor, &plane, way, nodes).await?;
+    let mut acting = actor::Acting::start(actor, &plane, way, nodes).await?;
     let client = Client::try_from(access.0.clone())?;
+    if groups {
+        groups::install(&client).await?;
+        acting.serve_groups(&plane).await?;
+    }
     eventually("the cluster is ready", async || {
         let all = Api::<Node>::all(client.clone())
             .list(&Default::default())

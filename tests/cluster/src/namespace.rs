@@ -11,6 +11,7 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Pos
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
 use kube::{Api, Client, Resource, ResourceExt};
+use runtime::groups::Family;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -142,6 +143,15 @@ impl Namespace {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same namespace seen as a process of this family of groups sees it: [`Family::Corten`] makes the kinds of
+    /// `apps/v1` those of `apps.corten.dev/v1`.
+    pub fn of(&self, family: Family) -> Self {
+        Self {
+            client: family.client(self.client.clone()),
+            ..self.clone()
+        }
     }
 
     /// A client of the test's tokio runtime.

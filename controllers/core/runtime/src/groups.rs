@@ -10,10 +10,12 @@
 //! the API server          apps.corten.dev/v1   apps/v1
 //! ```
 //!
-//! It is done in paths and in JSON bodies, [`exchange`]. Messages for people are left as they are, and so is aggregated
+//! It is done in paths and in JSON bodies, `exchange`; and the status of what can be scaled is given its selector as
+//! text, `scale`. Messages for people are left as they are, and so is aggregated
 //! discovery, where group and version stand apart: the controllers that read it serve all groups in any case.
 
 mod exchange;
+mod scale;
 
 use clap::ValueEnum;
 use exchange::{Exchange, GROUPS};
@@ -114,7 +116,9 @@ async fn send(
         false => {
             let whole = body.collect().await?.to_bytes();
             head.headers.remove(CONTENT_LENGTH);
-            Body::from(Exchange::default().next(whole).to_vec())
+            let said = Exchange::default().next(whole);
+            let said = scale::complete(&head.method, head.uri.path(), &said).unwrap_or(said);
+            Body::from(said.to_vec())
         }
     };
     let answer = client.send(Request::from_parts(head, body)).await?;

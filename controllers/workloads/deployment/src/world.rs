@@ -3,9 +3,10 @@
 use crate::{annotations, replicas};
 use ::plan::{Claim, Reference};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, ReplicaSet, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use objects::{Selector, int_or_percent, meta, pod, template};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -252,10 +253,15 @@ impl Settings {
             Some("Recreate") => Strategy::Recreate,
             Some("RollingUpdate" | "") | None => {
                 let rolling = strategy.and_then(|s| s.rolling_update.as_ref());
+                // The API server gives the built-in kind what a custom resource may lack.
+                let quarter = || IntOrString::String("25%".to_owned());
+                let bounds = |bound: fn(&RollingUpdateDeployment) -> Option<&IntOrString>| {
+                    rolling.map_or_else(|| Some(quarter()), |r| bound(r).cloned())
+                };
                 let (max_surge, max_unavailable) = int_or_percent::max_surge_unavailable(
                     replicas,
-                    rolling.and_then(|r| r.max_surge.as_ref()),
-                    rolling.and_then(|r| r.max_unavailable.as_ref()),
+                    bounds(|r| r.max_surge.as_ref()).as_ref(),
+                    bounds(|r| r.max_unavailable.as_ref()).as_ref(),
                 );
                 Strategy::RollingUpdate {
                     max_surge,

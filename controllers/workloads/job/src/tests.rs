@@ -240,9 +240,37 @@ fn what_cannot_be_understood_is_told_and_nothing_is_done() {
     let mut case = job(json!({}));
     case.job["spec"]["selector"] = bad;
     assert_eq!(case.plan(), "note InvalidSelector");
-    case.job["spec"]["selector"] = Value::Null;
-    assert_eq!(case.plan(), "note InvalidSelector");
     assert_eq!(case.next(), Value::Null);
+}
+
+#[test]
+fn a_job_without_a_selector_has_its_own() {
+    let mut case = job(json!({ "parallelism": null, "completions": null }));
+    case.job["spec"]["selector"] = Value::Null;
+    let world = case.world();
+    let plan = plan::plan(&world);
+    let made: Vec<_> = plan.actions().collect();
+    let [Verb::Create(pod)] = [&made[0].verb] else {
+        panic!("{plan}");
+    };
+    assert_eq!(made.len(), 1, "one pod, once: {plan}");
+    let pod: Value = serde_json::from_str(pod.json()).unwrap();
+    let labels = json!({
+        "batch.kubernetes.io/controller-uid": "u-pi", "batch.kubernetes.io/job-name": "pi",
+        "controller-uid": "u-pi", "job-name": "pi", "job": "pi",
+    });
+    assert_eq!(pod["metadata"]["labels"], labels);
+
+    let own = json!({ "metadata": { "labels": labels } });
+    let of_another = json!({ "metadata": { "ownerReferences": [] } });
+    let case = case
+        .pod_with("a", "Running", own)
+        .pod_with("b", "Running", of_another);
+    assert_eq!(
+        case.plan(),
+        "",
+        "the pod that it has is enough, and an orphan without its UID is not its own"
+    );
 }
 
 #[test]

@@ -9,10 +9,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReferen
 use objects::selector::{Selector, SelectorError};
 use objects::{conditions, meta};
 use runtime::Moment;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Upstream's name of this controller in `spec.managedBy`.
 const OURS: &str = "kubernetes.io/job-controller";
+/// Labels of a Job's pods that say whose they are.
+const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
 /// What it looks at when it decides about one Job.
 #[derive(Clone, Debug)]
@@ -85,7 +89,14 @@ pub struct Spec {
 
 impl Spec {
     fn of(job: &Job) -> Self {
-        let spec = job.spec.clone().unwrap_or_default();
+        let mut spec = job.spec.clone().unwrap_or_default();
+        if spec.selector.is_none() {
+            label(job, &mut spec.template);
+        }
+        // As the API server resolves it for the built-in kind: neither says one pod, once.
+        if spec.parallelism.is_none() && spec.completions.is_none() {
+            spec.completions = Some(1);
+        }
         let pod = spec.template.spec.as_ref();
         let restarts = pod.and_then(|pod| pod.restart_policy.as_deref()) == Some("OnFailure");
         let per_index = spec.backoff_limit_per_index;
@@ -204,14 +215,32 @@ pub(crate) fn external_manager(job: &Job) -> Option<&str> {
     (manager != OURS).then_some(manager)
 }
 
-/// Which pods are its own. Without a selector, which the API server always gives, none could be told.
+/// Which pods are its own. The API server gives each Job a selector for its UID; where the kind is a custom resource
+/// nobody does, and it is the same selector all the same.
 pub(crate) fn selector(job: &Job) -> Result<Selector, SelectorError> {
     let selector: Option<&LabelSelector> = job.spec.as_ref().and_then(|s| s.selector.as_ref());
     match selector {
         Some(selector) => Selector::parse(selector),
-        None => Err(SelectorError {
-            field: "matchLabels".to_owned(),
-            message: "there is none".to_owned(),
-        }),
+        None => {
+            let uid = meta::uid(&job.metadata).to_owned();
+            let own = BTreeMap::from([(CONTROLLER_UID.to_owned(), uid)]);
+            Ok(Selector::from_labels(&own))
+        }
+    }
+}
+
+/// Gives a template the labels that the API server gives it together with the selector
+/// (upstream: `pkg/registry/batch/job/strategy.go`, `generateSelector`).
+fn label(job: &Job, template: &mut PodTemplateSpec) {
+    let (name, uid) = (meta::name(&job.metadata), meta::uid(&job.metadata));
+    let metadata = template.metadata.get_or_insert_default();
+    let labels = metadata.labels.get_or_insert_default();
+    for (key, value) in [
+        (CONTROLLER_UID, uid),
+        ("controller-uid", uid),
+        (JOB_NAME, name),
+        ("job-name", name),
+    ] {
+        labels.insert(key.to_owned(), value.to_owned());
     }
 }

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-use super::Family;
 use super::exchange::Exchange;
+use super::{Family, scale};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::api::{Api, PostParams};
@@ -126,6 +126,33 @@ fn paths_are_exchanged() {
     for (path, wanted) in cases {
         assert_eq!(Family::Corten.path(path).as_deref(), wanted, "{path}");
     }
+}
+
+#[test]
+fn the_status_of_what_can_be_scaled_says_its_selector() {
+    let set = json!({
+        "spec": { "selector": {
+            "matchLabels": { "app": "web" },
+            "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["a", "b"] }],
+        } },
+        "status": { "replicas": 1 },
+    });
+    let body = Bytes::from(set.to_string());
+    let selector = |method: Method, path: &str| {
+        let said = scale::complete(&method, path, &body)?;
+        let said: Value = serde_json::from_slice(&said).unwrap();
+        assert_eq!(said["status"]["replicas"], 1);
+        Some(said["status"]["selector"].as_str()?.to_owned())
+    };
+    let at = |rest: &str| format!("/apis/apps.corten.dev/v1/namespaces/shop/{rest}");
+    let wanted = Some("app=web,tier in (a,b)".to_owned());
+    assert_eq!(selector(Method::PUT, &at("replicasets/x/status")), wanted);
+    assert_eq!(selector(Method::PUT, &at("statefulsets/x/status")), wanted);
+    assert_eq!(selector(Method::PUT, &at("replicasets/x")), None);
+    assert_eq!(selector(Method::PATCH, &at("replicasets/x/status")), None);
+    assert_eq!(selector(Method::PUT, &at("daemonsets/x/status")), None);
+    let built_in = "/apis/apps/v1/namespaces/shop/replicasets/x/status";
+    assert_eq!(selector(Method::PUT, built_in), None);
 }
 
 #[test]

@@ -93,7 +93,8 @@ fn each_turn_is_counted_with_what_it_was_about() {
         r#"job_controller_job_sync_duration_seconds{completion_mode="NonIndexed",result="success",action="pods_created"} 0.005"#
     );
     let mut bad = indexed(json!({}));
-    bad.job["spec"]["selector"] = Value::Null;
+    bad.job["spec"]["selector"] =
+        json!({ "matchExpressions": [{ "key": "a", "operator": "Near" }] });
     assert_eq!(
         bad.turn(),
         r#"job_controller_job_syncs_total{completion_mode="Indexed",result="error",action="reconciling"} 1"#
