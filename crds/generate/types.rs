@@ -65,7 +65,7 @@ fn patch(name: &str) -> Option<Value> {
             "restartPolicy": default(json!("Always")),
             "schedulerName": default(json!("default-scheduler")),
             "securityContext": default(json!({})),
-            "terminationGracePeriodSeconds": { "default": 30, "minimum": 0 },
+            "terminationGracePeriodSeconds": default(json!(30)),
             "topologySpreadConstraints": unique(&["topologyKey", "whenUnsatisfiable"]),
             "volumes": unique(&["name"]),
         })),

@@ -1,6 +1,7 @@
 //! What can be asked of `corten`, and what each flag means.
 
-use crate::{kubectl, parts, state, up, why};
+use crate::rollout::Rollout;
+use crate::{crds, kubectl, parts, rollout, state, up, why};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use jiff::SignedDuration;
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     Nodes(Nodes),
     /// Say why a pod has no node, and the smallest change that would give it one
     Why(Why),
+    /// Say how a rollout goes, go back, pause, resume or restart it; of built-in kinds and Corten's own
+    Rollout(Rollout),
+    /// Print the CustomResourceDefinitions of Corten's own groups, for `kubectl apply --server-side -f -`
+    Crds,
 }
 
 /// Where a cluster's data are.
@@ -278,6 +283,8 @@ impl Command {
             Self::Scheduler(args) => Ok(parts::scheduler(args).await),
             Self::Nodes(args) => Ok(parts::nodes(args).await),
             Self::Why(args) => why::run(args).await,
+            Self::Rollout(args) => rollout::run(args).await,
+            Self::Crds => Ok(crds::print()),
         }
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! `corten up` starts an API server, controllers, scheduler and nodes and shows what they do;
 //! `corten controllers`, `corten scheduler` and `corten nodes` are the parts one by one, against any
-//! kubeconfig; `corten why` says why a pod has no node. Start reading at [`commands`], then `up.rs`.
+//! kubeconfig; `corten why` says why a pod has no node, `corten rollout` how far a rollout is. Start reading at [`commands`], then `up.rs`.
 #![forbid(unsafe_code)]
 
 mod apply;
 mod commands;
+mod crds;
 mod kubectl;
 mod parts;
 mod progress;
+mod rollout;
 mod state;
 mod storage;
 mod up;

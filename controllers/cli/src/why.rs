@@ -67,7 +67,7 @@ fn name_of(object: &str) -> Result<&str, Misuse> {
 }
 
 /// The kubeconfig of the cluster that `corten up` runs, unless `$KUBECONFIG` names another.
-fn own_cluster() -> Option<std::path::PathBuf> {
+pub(crate) fn own_cluster() -> Option<std::path::PathBuf> {
     if std::env::var_os("KUBECONFIG").is_some() {
         return None;
     }

@@ -38,6 +38,17 @@ fn bounds(surge: Value, unavailable: Value) -> Value {
     bounds
 }
 
+fn default_type() -> Value {
+    json!({ "default": "RollingUpdate" })
+}
+
+/// The type of a strategy; the API server says of the built-in kinds that the strategy is wrong, and not its type.
+fn one_of(types: [&str; 2]) -> Value {
+    let [a, b] = types;
+    let message = format!("unknown type: supported values: \"{a}\", \"{b}\"");
+    rule(&format!("self.type in ['{a}', '{b}']"), "", &message)
+}
+
 /// Neither a number nor a percentage that is nothing.
 const SOME: &str = "(type(self.maxSurge) == int ? int(self.maxSurge) != 0 : !string(self.maxSurge).matches('^0+%$')) || \
                     (type(self.maxUnavailable) == int ? int(self.maxUnavailable) != 0 : \
@@ -61,10 +72,10 @@ pub(super) fn deployment() -> Value {
             "strategy": {
                 "default": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } },
                 "properties": {
-                    "type": { "default": "RollingUpdate", "enum": ["Recreate", "RollingUpdate"] },
+                    "type": default_type(),
                     "rollingUpdate": rolling,
                 },
-                "x-kubernetes-validations": [forbidden(
+                "x-kubernetes-validations": [one_of(["Recreate", "RollingUpdate"]), forbidden(
                     "self.type != 'Recreate' || !has(self.rollingUpdate)",
                     ".rollingUpdate",
                     "may not be specified when strategy `type` is 'Recreate'",
@@ -120,9 +131,10 @@ pub(super) fn daemonset() -> Value {
             "updateStrategy": {
                 "default": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 1 } },
                 "properties": {
-                    "type": { "default": "RollingUpdate", "enum": ["RollingUpdate", "OnDelete"] },
+                    "type": default_type(),
                     "rollingUpdate": rolling,
                 },
+                "x-kubernetes-validations": [one_of(["RollingUpdate", "OnDelete"])],
             },
         },
         "x-kubernetes-validations": [selects, some],
@@ -164,13 +176,13 @@ pub(super) fn statefulset() -> Value {
             "updateStrategy": {
                 "default": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } },
                 "properties": {
-                    "type": { "default": "RollingUpdate", "enum": ["RollingUpdate", "OnDelete"] },
+                    "type": default_type(),
                     "rollingUpdate": { "properties": {
                         "maxUnavailable": unavailable,
                         "partition": counted(0),
                     } },
                 },
-                "x-kubernetes-validations": [rule(
+                "x-kubernetes-validations": [one_of(["RollingUpdate", "OnDelete"]), rule(
                     "self.type != 'OnDelete' || !has(self.rollingUpdate)",
                     ".rollingUpdate",
                     "only allowed for updateStrategy 'RollingUpdate'",

@@ -14,7 +14,7 @@ use std::path::Path;
 pub(crate) async fn install(client: &Client) -> Result<()> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../crds/yaml"));
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut applied = 0;
+    let (mut applied, mut refused) = (0, Vec::new());
     for file in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let file = file?.path();
         let text = std::fs::read_to_string(&file)?;
@@ -22,9 +22,12 @@ pub(crate) async fn install(client: &Client) -> Result<()> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let params = PatchParams::apply("test").force();
         let done = api.patch(name, &params, &Patch::Apply(&object)).await;
-        done.with_context(|| file.display().to_string())?;
+        if let Err(error) = done {
+            refused.push(format!("{}: {error}", file.display()));
+        }
         applied += 1;
     }
+    ensure!(refused.is_empty(), "{}", refused.join("\n"));
     eventually("the definitions are served", async || {
         let all = api.list(&ListParams::default()).await?;
         let served = all.iter().filter(|definition| is_served(definition));

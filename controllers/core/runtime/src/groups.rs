@@ -10,22 +10,23 @@
 //! the API server          apps.corten.dev/v1   apps/v1
 //! ```
 //!
-//! It is done in paths and in JSON bodies, `exchange`; and the status of what can be scaled is given its selector as
-//! text, `scale`. Messages for people are left as they are, and so is aggregated
+//! It is done in paths and in JSON bodies, `exchange`; and a status is put as a custom resource
+//! needs it, `status`. Messages for people are left as they are, and so is aggregated
 //! discovery, where group and version stand apart: the controllers that read it serve all groups in any case.
 
 mod exchange;
-mod scale;
+mod status;
 
 use clap::ValueEnum;
 use exchange::{Exchange, GROUPS};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
+use status::Put;
 
 /// The kinds that a process serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -106,22 +107,32 @@ async fn send(
     client: Client,
     request: Request<Body>,
 ) -> Result<Response<impl http_body::Body<Data = bytes::Bytes, Error = kube::Error>>, kube::Error> {
-    let (mut head, body) = request.into_parts();
+    let (mut head, mut body) = request.into_parts();
     if let Some(uri) = other(&head.uri) {
         head.uri = uri;
     }
-    // Whole at once, as it is in memory anyway: its length is known then.
-    let body = match body.is_end_stream() {
-        true => body,
-        false => {
-            let whole = body.collect().await?.to_bytes();
-            head.headers.remove(CONTENT_LENGTH);
-            let said = Exchange::default().next(whole);
-            let said = scale::complete(&head.method, head.uri.path(), &said).unwrap_or(said);
-            Body::from(said.to_vec())
-        }
-    };
-    let answer = client.send(Request::from_parts(head, body)).await?;
+    let mut put = None;
+    if !body.is_end_stream() {
+        // Whole at once, as it is in memory anyway: its length is known then.
+        let whole = Exchange::default().next(body.collect().await?.to_bytes());
+        head.headers.remove(CONTENT_LENGTH);
+        put = Put::of(&head.method, &head.uri, &whole);
+        body = Body::from(put.as_ref().map_or_else(|| whole.to_vec(), Put::body));
+    }
+    let accept = head.headers.get(ACCEPT).cloned();
+    let mut answer = client.send(Request::from_parts(head, body)).await?;
+    if let Some(put) = put.filter(|_| answer.status().is_success()) {
+        let (head, body) = answer.into_parts();
+        let whole = body.collect_bytes().await?;
+        answer = match put.rest(&whole) {
+            None => Response::from_parts(head, Body::from(whole.to_vec())),
+            Some(mut rest) => {
+                rest.headers_mut()
+                    .extend(accept.map(|accept| (ACCEPT, accept)));
+                client.send(rest).await?
+            }
+        };
+    }
     let (mut head, body) = answer.into_parts();
     let mut exchange = is_json(&head.headers).then(Exchange::default);
     if exchange.is_some() {

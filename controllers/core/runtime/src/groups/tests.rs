@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
+use super::Family;
 use super::exchange::Exchange;
-use super::{Family, scale};
+use super::status::Put;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -128,31 +129,68 @@ fn paths_are_exchanged() {
     }
 }
 
-#[test]
-fn the_status_of_what_can_be_scaled_says_its_selector() {
+fn put(method: Method, path: &str) -> Option<Put> {
     let set = json!({
+        "metadata": { "annotations": { "own": "1", "revision": "2" } },
         "spec": { "selector": {
             "matchLabels": { "app": "web" },
             "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["a", "b"] }],
         } },
         "status": { "replicas": 1 },
     });
-    let body = Bytes::from(set.to_string());
-    let selector = |method: Method, path: &str| {
-        let said = scale::complete(&method, path, &body)?;
-        let said: Value = serde_json::from_slice(&said).unwrap();
-        assert_eq!(said["status"]["replicas"], 1);
-        Some(said["status"]["selector"].as_str()?.to_owned())
-    };
+    Put::of(
+        &method,
+        &path.parse().unwrap(),
+        &Bytes::from(set.to_string()),
+    )
+}
+
+#[test]
+fn the_status_of_what_can_be_scaled_says_its_selector() {
     let at = |rest: &str| format!("/apis/apps.corten.dev/v1/namespaces/shop/{rest}");
-    let wanted = Some("app=web,tier in (a,b)".to_owned());
-    assert_eq!(selector(Method::PUT, &at("replicasets/x/status")), wanted);
-    assert_eq!(selector(Method::PUT, &at("statefulsets/x/status")), wanted);
-    assert_eq!(selector(Method::PUT, &at("replicasets/x")), None);
-    assert_eq!(selector(Method::PATCH, &at("replicasets/x/status")), None);
-    assert_eq!(selector(Method::PUT, &at("daemonsets/x/status")), None);
-    let built_in = "/apis/apps/v1/namespaces/shop/replicasets/x/status";
-    assert_eq!(selector(Method::PUT, built_in), None);
+    for path in [
+        "replicasets/x/status",
+        "statefulsets/x/status?fieldManager=y",
+    ] {
+        let body = put(Method::PUT, &at(path)).unwrap().body();
+        let said: Value = serde_json::from_slice(&body).unwrap();
+        let wanted = json!({ "replicas": 1, "selector": "app=web,tier in (a,b)" });
+        assert_eq!(said["status"], wanted);
+    }
+    for (method, path) in [
+        (Method::PUT, at("replicasets/x")),
+        (Method::PATCH, at("replicasets/x/status")),
+        (Method::PUT, at("daemonsets/x/status")),
+        (
+            Method::PUT,
+            "/apis/apps/v1/namespaces/shop/replicasets/x/status".to_owned(),
+        ),
+    ] {
+        assert!(put(method, &path).is_none(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn annotations_that_come_with_a_status_are_brought_after_it() {
+    let path = "/apis/apps.corten.dev/v1/namespaces/shop/deployments/web/status?fieldManager=x";
+    let put = put(Method::PUT, path).unwrap();
+    let answer = |annotations: Value| {
+        json!({ "metadata": { "resourceVersion": "7", "annotations": annotations } }).to_string()
+    };
+    let same = answer(json!({ "own": "1", "revision": "2", "another": "3" }));
+    assert!(put.rest(same.as_bytes()).is_none());
+    let rest = put.rest(answer(json!({ "own": "1" })).as_bytes()).unwrap();
+    let wanted = "/apis/apps.corten.dev/v1/namespaces/shop/deployments/web?fieldManager=x";
+    assert_eq!(
+        (rest.method(), rest.uri().to_string().as_str()),
+        (&Method::PATCH, wanted)
+    );
+    let body = rest.into_body().collect_bytes().await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        body,
+        json!({ "metadata": { "resourceVersion": "7", "annotations": { "revision": "2" } } })
+    );
 }
 
 #[test]
