@@ -145,7 +145,11 @@ impl Object {
     }
 
     async fn get(&self) -> anyhow::Result<Value> {
-        let path = format!("{}/{}", self.path(self.target.kind.plural()), self.target.name);
+        let path = format!(
+            "{}/{}",
+            self.path(self.target.kind.plural()),
+            self.target.name
+        );
         let request = Request::get(path).body(Vec::new())?;
         self.client.request(request).await.map_err(said)
     }
@@ -223,18 +227,30 @@ impl Object {
     }
 
     async fn pause(&self, pause: bool) -> anyhow::Result<()> {
-        let (word, doing) = if pause { ("paused", "pausing") } else { ("resumed", "resuming") };
+        let (word, doing) = if pause {
+            ("paused", "pausing")
+        } else {
+            ("resumed", "resuming")
+        };
         if !self.target.kind.can_be_paused() {
             let resource = self.target.resource();
-            return Err(anyhow!("{resource} {:?} {doing} is not supported", self.target.name));
+            return Err(anyhow!(
+                "{resource} {:?} {doing} is not supported",
+                self.target.name
+            ));
         }
         let object = self.get().await?;
         if object["spec"]["paused"].as_bool().unwrap_or(false) == pause {
             let (resource, name) = (self.target.resource(), &self.target.name);
-            let is = if pause { "is already paused" } else { "is not paused" };
+            let is = if pause {
+                "is already paused"
+            } else {
+                "is not paused"
+            };
             return Err(anyhow!("{resource} {name:?} {is}"));
         }
-        self.patch(&json!([{ "op": "add", "path": "/spec/paused", "value": pause }])).await?;
+        self.patch(&json!([{ "op": "add", "path": "/spec/paused", "value": pause }]))
+            .await?;
         println!("{} {word}", self.target);
         Ok(())
     }
@@ -243,7 +259,8 @@ impl Object {
         let object = self.get().await?;
         let now = runtime::Clock::default().now();
         let patch = history::restart(&object, now);
-        let wrong = |why: String| anyhow!("{} {:?} {why}", self.target.resource(), self.target.name);
+        let wrong =
+            |why: String| anyhow!("{} {:?} {why}", self.target.resource(), self.target.name);
         self.patch(&patch.map_err(wrong)?).await?;
         println!("{} restarted", self.target);
         Ok(())

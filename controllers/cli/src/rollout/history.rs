@@ -84,7 +84,10 @@ pub(crate) fn table(revisions: &[Revision]) -> String {
     }
     let mut text = "REVISION  CHANGE-CAUSE\n".to_owned();
     for revision in revisions {
-        let cause = revision.annotations.get(CHANGE_CAUSE).and_then(Value::as_str);
+        let cause = revision
+            .annotations
+            .get(CHANGE_CAUSE)
+            .and_then(Value::as_str);
         let cause = cause.filter(|cause| !cause.is_empty()).unwrap_or("<none>");
         text.push_str(&format!("{:<8}  {cause}\n", revision.number));
     }
@@ -135,7 +138,10 @@ pub(crate) fn undo(
         let is_kept = |key: &str| KEPT.contains(&key);
         let own = own.into_iter().flatten().filter(|(key, _)| is_kept(key));
         let its = found.annotations.iter().filter(|(key, _)| !is_kept(key));
-        let both: Map<_, _> = own.chain(its).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let both: Map<_, _> = own
+            .chain(its)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": both }));
     }
     Ok(Undo::Patch(json!(patch)))
@@ -242,7 +248,10 @@ mod tests {
         assert_eq!(undo(Kind::Deployment, &now, &all, 1), Ok(patch));
         assert_eq!(undo(Kind::Deployment, &now, &all, 2), Ok(Undo::Already(2)));
         let missing = "unable to find specified revision 7 in history";
-        assert_eq!(undo(Kind::Deployment, &now, &all, 7), Err(missing.to_owned()));
+        assert_eq!(
+            undo(Kind::Deployment, &now, &all, 7),
+            Err(missing.to_owned())
+        );
         let alone = undo(Kind::Deployment, &now, &all[..1], 0);
         let none = "no rollout history found for deployment \"web\"";
         assert_eq!(alone, Err(none.to_owned()));
@@ -272,10 +281,16 @@ mod tests {
             { "op": "test", "path": "/metadata/resourceVersion", "value": "9" },
             { "op": "replace", "path": "/spec/template", "value": template("a") },
         ]);
-        assert_eq!(undo(Kind::DaemonSet, &now, &all, 0), Ok(Undo::Patch(wanted)));
+        assert_eq!(
+            undo(Kind::DaemonSet, &now, &all, 0),
+            Ok(Undo::Patch(wanted))
+        );
         assert_eq!(undo(Kind::DaemonSet, &now, &all, 10), Ok(Undo::Already(10)));
         let none = "no last revision to roll back to";
-        assert_eq!(undo(Kind::DaemonSet, &now, &all[..1], 0), Err(none.to_owned()));
+        assert_eq!(
+            undo(Kind::DaemonSet, &now, &all[..1], 0),
+            Err(none.to_owned())
+        );
     }
 
     #[test]
@@ -284,6 +299,9 @@ mod tests {
         let metadata = &patch[1]["value"];
         assert_eq!(metadata["labels"], json!({ "app": "web" }));
         let at = "1970-01-01T00:00:00Z";
-        assert_eq!(metadata["annotations"]["kubectl.kubernetes.io/restartedAt"], at);
+        assert_eq!(
+            metadata["annotations"]["kubectl.kubernetes.io/restartedAt"],
+            at
+        );
     }
 }

@@ -58,7 +58,9 @@ fn deployment(deployment: &Deployment, revision: i64) -> Result<Seen, String> {
     let mut all = status.conditions.iter().flatten();
     let progressing = all.find(|condition| condition.type_ == "Progressing");
     if progressing.is_some_and(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded")) {
-        return Err(format!("deployment {name:?} exceeded its progress deadline"));
+        return Err(format!(
+            "deployment {name:?} exceeded its progress deadline"
+        ));
     }
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
     let updated = status.updated_replicas.unwrap_or(0);
@@ -74,7 +76,9 @@ fn deployment(deployment: &Deployment, revision: i64) -> Result<Seen, String> {
     }
     if all > updated {
         let old = all - updated;
-        return waiting(format!("{begin} {old} old replicas are pending termination..."));
+        return waiting(format!(
+            "{begin} {old} old replicas are pending termination..."
+        ));
     }
     if available < updated {
         return waiting(format!(
@@ -88,13 +92,18 @@ fn deployment(deployment: &Deployment, revision: i64) -> Result<Seen, String> {
 fn only_rolling(strategy: Option<&String>) -> Result<(), String> {
     match strategy.map(String::as_str) {
         None | Some("RollingUpdate") => Ok(()),
-        Some(_) => Err("rollout status is only available for RollingUpdate strategy type".to_owned()),
+        Some(_) => {
+            Err("rollout status is only available for RollingUpdate strategy type".to_owned())
+        }
     }
 }
 
 fn daemonset(set: &DaemonSet) -> Result<Seen, String> {
     let name = meta::name(&set.metadata);
-    let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+    let strategy = set
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.update_strategy.as_ref());
     only_rolling(strategy.and_then(|strategy| strategy.type_.as_ref()))?;
     let status = set.status.clone().unwrap_or_default();
     if set.metadata.generation > Some(status.observed_generation.unwrap_or(0)) {
@@ -127,7 +136,11 @@ fn statefulset(set: &StatefulSet) -> Result<Seen, String> {
         return waiting("Waiting for statefulset spec update to be observed...");
     }
     let ready = status.ready_replicas.unwrap_or(0);
-    if let Some(missing) = spec.replicas.map(|wanted| wanted - ready).filter(|n| *n > 0) {
+    if let Some(missing) = spec
+        .replicas
+        .map(|wanted| wanted - ready)
+        .filter(|n| *n > 0)
+    {
         return waiting(format!("Waiting for {missing} pods to be ready..."));
     }
     let updated = status.updated_replicas.unwrap_or(0);
@@ -181,7 +194,10 @@ mod tests {
             })
         };
         for (status, wanted) in [
-            (json!({ "observedGeneration": 1 }), "Waiting for deployment spec update to be observed..."),
+            (
+                json!({ "observedGeneration": 1 }),
+                "Waiting for deployment spec update to be observed...",
+            ),
             (
                 json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 1 }),
                 "Waiting for deployment \"web\" rollout to finish: 1 out of 3 new replicas have been updated...",
@@ -208,7 +224,10 @@ mod tests {
             assert_eq!(said(Kind::Deployment, object(status), 0), wanted);
         }
         let other = said(Kind::Deployment, object(json!({})), 2);
-        assert_eq!(other, "error: desired revision (2) is different from the running revision (3)");
+        assert_eq!(
+            other,
+            "error: desired revision (2) is different from the running revision (3)"
+        );
     }
 
     #[test]
@@ -232,7 +251,10 @@ mod tests {
                 object("RollingUpdate", 3, 2),
                 "Waiting for daemon set \"logs\" rollout to finish: 2 of 3 updated pods are available...",
             ),
-            (object("RollingUpdate", 3, 3), "done: daemon set \"logs\" successfully rolled out"),
+            (
+                object("RollingUpdate", 3, 3),
+                "done: daemon set \"logs\" successfully rolled out",
+            ),
             (
                 object("OnDelete", 3, 3),
                 "error: rollout status is only available for RollingUpdate strategy type",
@@ -263,8 +285,14 @@ mod tests {
         let none = Value::Null;
         let part = json!({ "partition": 1 });
         for (object, wanted) in [
-            (object(none.clone(), json!({ "replicas": 0 })), "Waiting for statefulset spec update to be observed..."),
-            (object(none.clone(), status(1, 0, "db-1")), "Waiting for 2 pods to be ready..."),
+            (
+                object(none.clone(), json!({ "replicas": 0 })),
+                "Waiting for statefulset spec update to be observed...",
+            ),
+            (
+                object(none.clone(), status(1, 0, "db-1")),
+                "Waiting for 2 pods to be ready...",
+            ),
             (
                 object(part.clone(), status(3, 1, "db-2")),
                 "Waiting for partitioned roll out to finish: 1 out of 2 new pods have been updated...",

@@ -111,12 +111,36 @@ mod tests {
     #[test]
     fn what_is_meant() {
         let cases = [
-            ("deployment/web", Family::Builtin, Some("deployment.apps/web")),
-            ("deploy/web", Family::Corten, Some("deployment.apps.corten.dev/web")),
-            ("Deployment.apps/web", Family::Corten, Some("deployment.apps/web")),
-            ("ds.apps.corten.dev/a", Family::Builtin, Some("daemonset.apps.corten.dev/a")),
-            ("csts/db", Family::Builtin, Some("statefulset.apps.corten.dev/db")),
-            ("statefulsets/db", Family::Builtin, Some("statefulset.apps/db")),
+            (
+                "deployment/web",
+                Family::Builtin,
+                Some("deployment.apps/web"),
+            ),
+            (
+                "deploy/web",
+                Family::Corten,
+                Some("deployment.apps.corten.dev/web"),
+            ),
+            (
+                "Deployment.apps/web",
+                Family::Corten,
+                Some("deployment.apps/web"),
+            ),
+            (
+                "ds.apps.corten.dev/a",
+                Family::Builtin,
+                Some("daemonset.apps.corten.dev/a"),
+            ),
+            (
+                "csts/db",
+                Family::Builtin,
+                Some("statefulset.apps.corten.dev/db"),
+            ),
+            (
+                "statefulsets/db",
+                Family::Builtin,
+                Some("statefulset.apps/db"),
+            ),
             ("deployment", Family::Builtin, None),
             ("deployment/", Family::Builtin, None),
             ("pod/web", Family::Builtin, None),

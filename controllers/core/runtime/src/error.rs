@@ -36,6 +36,14 @@ impl Refusal {
         }
     }
 
+    /// Not sent, as another process may lead by now.
+    pub(crate) fn fenced() -> Self {
+        Self {
+            ambiguous: false,
+            ..Self::unanswered("the lease was not renewed in time, another process may lead")
+        }
+    }
+
     /// An answer other than 2xx.
     pub(crate) fn answered(code: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let status: Status = serde_json::from_slice(body).unwrap_or_default();

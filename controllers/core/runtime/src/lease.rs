@@ -9,11 +9,15 @@
 //! acquire   every 2 s × (1 … 2.2)     until nobody else holds the lease
 //! renew     every 2 s                 10 s without success: lost
 //! others    may take it               15 s after they last saw it change
+//! fence     nothing is written        15 s after the last renewal was sent
 //! ```
 //!
 //! That loops are level-triggered is what makes two leaders harmless; the election keeps that rare.
 
+mod fence;
 mod record;
+
+pub use fence::Fence;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -141,6 +145,7 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     random: Mutex<StdRng>,
+    fence: Fence,
 }
 
 impl Elector {
@@ -157,6 +162,7 @@ impl Elector {
             clock,
             metrics,
             random: Mutex::new(random),
+            fence: Fence::default(),
         }))
     }
 
@@ -177,6 +183,7 @@ impl Elector {
         Leadership {
             lost,
             stop,
+            fence: self.0.fence.clone(),
             task: Some(task),
         }
     }
@@ -222,10 +229,16 @@ impl Lost {
 pub struct Leadership {
     lost: CancellationToken,
     stop: CancellationToken,
+    fence: Fence,
     task: Option<JoinHandle<()>>,
 }
 
 impl Leadership {
+    /// Says until when what the lease guards may write.
+    pub fn fence(&self) -> Fence {
+        self.fence.clone()
+    }
+
     /// Returns when the lease could not be renewed in time; the process has to end with code 1.
     pub async fn lost(&self) {
         self.lost.cancelled().await;
@@ -318,8 +331,13 @@ impl Inner {
 
     /// One attempt to acquire or renew; errors count as failure.
     async fn attempt(&self, observed: &mut Observed) -> bool {
+        let began = Instant::now();
         match self.try_acquire_or_renew(observed).await {
-            Ok(done) => done,
+            Ok(true) => {
+                self.fence.renewed(began, self.options.lease_duration);
+                true
+            }
+            Ok(false) => false,
             Err(error) => {
                 warn!(lease = %self.describe(), %error, "could not get or renew the lease");
                 false

@@ -164,6 +164,11 @@ impl Runtime {
         Executor::new(self.process.clone(), component)
     }
 
+    /// From now on nothing is written while the fence is closed: another may lead then.
+    pub fn fence(&self, fence: lease::Fence) {
+        self.process.fence(fence);
+    }
+
     /// Runs a controller with this many workers, once the caches are filled.
     pub fn run<C: Controller>(&self, controller: C, workers: usize) {
         drive::Loop::new(controller, &self.process, &self.caches).start(workers);

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::contact::Answers;
+use crate::lease::Fence;
 use crate::limit::Limit;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
@@ -26,6 +27,7 @@ pub(crate) struct Process {
     plans: Plans,
     seed: AtomicU64,
     contact: OnceLock<Arc<Mutex<Answers>>>,
+    fence: OnceLock<Fence>,
     shutdown: CancellationToken,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -42,6 +44,7 @@ impl Process {
             plans: options.plans,
             seed: AtomicU64::new(options.seed.unwrap_or_else(rand::random)),
             contact: OnceLock::new(),
+            fence: OnceLock::new(),
             shutdown: CancellationToken::new(),
             tasks: Mutex::new(JoinSet::new()),
         }
@@ -90,6 +93,17 @@ impl Process {
             Arc::default()
         });
         (answers.clone(), first)
+    }
+
+    /// From now on nothing is written while the fence is closed.
+    pub(crate) fn fence(&self, fence: Fence) {
+        // A process stands for election once.
+        let _ = self.fence.set(fence);
+    }
+
+    /// Whether another may lead by now.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fence.get().is_some_and(|fence| !fence.is_open())
     }
 
     pub(crate) fn shutdown(&self) -> &CancellationToken {

@@ -136,6 +136,9 @@ async fn request(
     (content_type, accept): (&str, &str),
     body: Vec<u8>,
 ) -> Result<Bytes, Refusal> {
+    if method != Method::GET && process.is_fenced() {
+        return Err(Refusal::fenced());
+    }
     let mut builder = Request::builder().method(method).uri(uri);
     if !content_type.is_empty() {
         builder = builder.header(header::CONTENT_TYPE, content_type);

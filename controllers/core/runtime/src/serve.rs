@@ -180,6 +180,7 @@ async fn lead(
         leadership = elector.acquire() => leadership,
         () = told_to_end() => return Ok(ExitCode::SUCCESS),
     };
+    runtime.fence(leadership.fence());
     // From here on `work` sees to its own end: the lease is given up when nothing runs any more.
     let ended = tokio::select! {
         ended = work => Some(ended),

@@ -374,3 +374,47 @@ fn identities_are_a_host_name_and_a_uuid_of_version_4() {
     assert_eq!(&uuid[14..15], "4");
     assert!("89ab".contains(&uuid[19..20]), "{uuid}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_once_another_may_lead() {
+    let server = Server::default();
+    let leadership = server.elector("a").0.acquire().await;
+    let fence = leadership.fence();
+    pass(60.0).await;
+    assert!(fence.is_open(), "it is renewed");
+    server.set(2);
+    let renewed = Instant::now();
+    // The process is stopped, and its timers with it.
+    time::advance(Duration::from_secs(16)).await;
+    assert!(!fence.is_open(), "{:?} after", renewed.elapsed());
+    leadership.lost().await;
+    server.set(0);
+    let other = server.elector("b").0.acquire().await;
+    assert!(other.fence().is_open() && !fence.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_fence_keeps_writes_in_and_lets_reads_out() {
+    let server = Server::default();
+    let runtime = crate::Runtime::new(server.client(), crate::Options::default());
+    let config_map = || k8s_openapi::api::core::v1::ConfigMap {
+        metadata: kube::api::ObjectMeta {
+            name: Some("x".to_owned()),
+            namespace: Some("ns".to_owned()),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let write = async || {
+        let action = plan::Action::create(config_map());
+        runtime.executor("test").run(&action).await.is_ok()
+    };
+    assert!(write().await, "nobody stands for election");
+    let writes = server.0.lock().unwrap().writes;
+    runtime.fence(Fence::default());
+    assert!(!write().await);
+    assert_eq!(server.0.lock().unwrap().writes, writes);
+    let lease = runtime.reads().get::<Value>("/apis/x/leases/x").await;
+    assert!(lease.is_ok(), "{lease:?}");
+    runtime.kill();
+}
