@@ -160,15 +160,26 @@ impl Cycle {
             if self.cluster.is_known(pod) {
                 return self.cluster.renew(pod);
             }
-            let old = self.cluster.counted(uid).cloned();
-            let old = old.filter(|_| !self.cluster.is_assumed(uid));
+            let counted = self.cluster.counted(uid).cloned();
+            let was = self.cluster.slot_of_pod(uid);
+            let old = counted.clone().filter(|_| !self.cluster.is_assumed(uid));
             let new = Arc::new(self.looks.info(pod));
             let events = self.cluster.put_pod(new.clone(), node);
             let happening = Happening::Pod {
                 old: old.as_deref(),
                 new: Some(&new),
             };
-            return self.wake(events, self.cluster.slot_of_pod(uid), &happening, now);
+            let slot = self.cluster.slot_of_pod(uid);
+            self.wake(events, slot, &happening, now);
+            // Another scheduler has bound it elsewhere: the place that it was given here is free.
+            if was.is_some() && was != slot {
+                let happening = Happening::Pod {
+                    old: counted.as_deref(),
+                    new: None,
+                };
+                self.wake(Events::POD_DELETE, was, &happening, now);
+            }
+            return;
         }
         if meta::is_deleting(&pod.metadata) || !self.is_ours(pod) {
             if let Some(info) = self.queue.get(uid).cloned() {

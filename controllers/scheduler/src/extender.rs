@@ -2,7 +2,8 @@
 //! mean; who asks is [`crate::consult`].
 //!
 //! Upstream: `pkg/scheduler/extender.go`, `kube-scheduler/extender/v1/types.go`. One that takes pods only with certain
-//! resources is asked about no others. Names of fields in answers are read as Go reads them, without regard to case.
+//! resources is asked about no others; why a pod waits is explained without asking anew. Names of fields in
+//! answers are read as Go reads them, without regard to case.
 
 use crate::pods::PodInfo;
 use k8s_openapi::api::core::v1::{Container, Node, Pod};

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! It promises: no pod is forgotten (whatever happens while it is in flight, it ends in the queue or on a node); no
-//! node is given more than it offers, also over a restart or a lost answer; nothing is written while nothing changes.
+//! node is given more than it offers, also over a restart or a lost answer, by one scheduler at a time; nothing is written
+//! while nothing changes.
 //!
 //! A pod whose claims wait for their first consumer is given a node first; its claims are told which, and it is bound
 //! when they are ([`volumes`]). The loop goes on meanwhile.
@@ -28,7 +29,8 @@
 //! Programs of others that a configuration names are asked about pods over HTTP ([`extender`]); meanwhile the loop goes
 //! on with pods that they are not interested in.
 //!
-//! It does not (yet) look at resource claims, nor at what CSI drivers say of their storage's capacity. The condition of a gated pod is the API server's to write.
+//! It does not (yet) give pods devices, so that those with resource claims wait, nor does it look at what CSI drivers say
+//! of their storage's capacity. The condition of a gated pod is the API server's to write.
 //!
 //! A plugin of one's own is a file and a line in a table of a program of one's own: `examples/scheduler-plugin` is one, and
 //! [`plugin`] says what a plugin is.

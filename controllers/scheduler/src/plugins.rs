@@ -4,6 +4,7 @@
 //! reason, so the order can be seen in `FailedScheduling` events.
 
 mod balanced_allocation;
+mod dynamic_resources;
 mod image_locality;
 mod interpod_affinity;
 mod node_affinity;
@@ -22,6 +23,8 @@ mod volume_restrictions;
 mod volume_zone;
 
 pub use balanced_allocation::BalancedAllocation;
+pub use dynamic_resources::DynamicResources;
+pub(crate) use dynamic_resources::claims_devices;
 pub use image_locality::ImageLocality;
 pub use interpod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
@@ -110,6 +113,7 @@ impl Default for Table {
                 Box::new(VolumeZone),
                 Box::new(TopologySpread::default()),
                 Box::new(InterPodAffinity::default()),
+                Box::new(DynamicResources),
                 Box::new(NodeDeclaredFeatures),
             ],
             scores: vec![

@@ -3,6 +3,7 @@
 //! It is made from all that the plugins here read of a pod. Pods of one controller share it, so what was found out for
 //! one of them need not be found out for the next (upstream: KEP-5598, `SignPod`).
 
+use crate::plugins::claims_devices;
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use ahash::RandomState;
@@ -59,7 +60,8 @@ impl Signature {
     /// None for pods that are decided about one by one: what matters of their claims, disks and nodes is not theirs
     /// alone.
     pub(crate) fn of(info: &PodInfo) -> Option<Self> {
-        if !info.claims.is_empty() || info.has_disks() {
+        let claims = !info.claims.is_empty() || claims_devices(info);
+        if claims || info.has_disks() {
             return None;
         }
         let (spec, of) = (info.spec(), &info.like.metadata);

@@ -5,16 +5,16 @@ use super::part;
 use crate::diagnosis::PluginSet;
 use crate::plugin::{Filter, Make, Own, Score};
 use crate::plugins::{
-    BalancedAllocation, ImageLocality, InterPodAffinity, NodeAffinity, NodeDeclaredFeatures,
-    NodeName, NodePorts, NodeUnschedulable, NodeVolumeLimits, ResourcesFit, Table, TaintToleration,
-    TopologySpread, VolumeBinding, VolumeRestrictions, VolumeZone,
+    BalancedAllocation, DynamicResources, ImageLocality, InterPodAffinity, NodeAffinity,
+    NodeDeclaredFeatures, NodeName, NodePorts, NodeUnschedulable, NodeVolumeLimits, ResourcesFit,
+    Table, TaintToleration, TopologySpread, VolumeBinding, VolumeRestrictions, VolumeZone,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The default plugins in their order, with their weights; the order of filters can be seen in events
 /// (`default_plugins.go`).
-const DEFAULT: [(&str, i64); 19] = [
+const DEFAULT: [(&str, i64); 20] = [
     ("SchedulingGates", 0),
     ("PrioritySort", 0),
     ("NodeUnschedulable", 0),
@@ -33,12 +33,12 @@ const DEFAULT: [(&str, i64); 19] = [
     ("NodeResourcesBalancedAllocation", 1),
     ("ImageLocality", 1),
     ("DefaultBinder", 0),
+    ("DynamicResources", 0),
     ("NodeDeclaredFeatures", 0),
 ];
 
 /// Upstream's others. They may be switched off, but not on.
-const MISSING: [&str; 4] = [
-    "DynamicResources",
+const MISSING: [&str; 3] = [
     "GangScheduling",
     "TopologyPlacementGenerator",
     "PodGroupPodsCount",
@@ -259,6 +259,7 @@ fn filter(name: &str, args: &Args) -> Option<Box<dyn Filter>> {
         "VolumeZone" => Box::new(VolumeZone),
         "PodTopologySpread" => Box::new(topology_spread(args)),
         "InterPodAffinity" => Box::new(interpod_affinity(args)),
+        "DynamicResources" => Box::new(DynamicResources),
         "NodeDeclaredFeatures" => Box::new(NodeDeclaredFeatures),
         _ => return None,
     })

@@ -153,8 +153,8 @@ fn what_is_wrong_is_said_with_its_field() {
             "profiles[0].plugins.score.disabled[0].name: \"Mine\" is no plugin",
         ),
         (
-            profile("plugins: { multiPoint: { enabled: [{ name: DynamicResources }] } }"),
-            "enabled[0].name: \"DynamicResources\" is not there yet",
+            profile("plugins: { multiPoint: { enabled: [{ name: GangScheduling }] } }"),
+            "enabled[0].name: \"GangScheduling\" is not there yet",
         ),
         (
             profile("plugins: { bind: { disabled: [{ name: '*' }] } }"),

@@ -101,6 +101,22 @@ fn an_old_state_of_a_bound_pod_is_no_new_pod() {
 }
 
 #[test]
+fn who_waits_for_a_place_gets_it_when_its_pod_turns_up_elsewhere() {
+    let mut cycle = cycle();
+    cycle.node(node("m", json!({})), at(0.0));
+    let cordoned = json!({ "spec": { "unschedulable": true } });
+    cycle.node(node("n", cordoned), at(0.0));
+    cycle.pod(&pod("a", wants("3")), at(0.0));
+    cycle.pod(&pod("b", wants("3")), at(0.1));
+    assert_eq!(next(&mut cycle, 0.1), "a to m");
+    assert_eq!(next(&mut cycle, 0.1), "b nowhere, told");
+    cycle.pod(&pod("a", on("n", wants("3"))), at(0.2));
+    assert_eq!(next(&mut cycle, 2.0), "b to m");
+    cycle.lost("u-a", at(2.1));
+    assert_eq!(next(&mut cycle, 9.0), "idle");
+}
+
+#[test]
 fn bound_elsewhere_counts_there() {
     let mut cycle = cycle();
     for name in ["m", "n"] {
