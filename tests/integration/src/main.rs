@@ -36,6 +36,7 @@ mod scheduler_constraints;
 mod serviceaccount;
 mod statefulset;
 mod tokens;
+mod two_schedulers;
 mod volumes;
 mod why;
 mod witness;
