@@ -212,6 +212,15 @@ impl Cycle {
         found.cloned()
     }
 
+    /// The pods that wait for a node here, and all that are on one.
+    pub(crate) fn pods(&self) -> Vec<Arc<PodInfo>> {
+        self.queue
+            .pods()
+            .chain(self.cluster.pods())
+            .cloned()
+            .collect()
+    }
+
     /// Whether this pod waits for a node, or is on one.
     pub(crate) fn knows(&self, uid: &str) -> bool {
         self.queue.get(uid).is_some() || self.cluster.holds(uid)

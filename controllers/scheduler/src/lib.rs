@@ -286,10 +286,11 @@ impl Scheduler {
         runtime
             .admin()
             .config("componentconfig", move || shown.clone());
-        let pods = runtime.caches().of::<Pod>();
-        runtime
-            .admin()
-            .resources(move || metrics::resources(&pods.all()));
+        let asked = Arc::downgrade(&shell);
+        runtime.admin().resources(move || {
+            let pods = asked.upgrade().map(|shell| shell.cycle().pods());
+            metrics::resources(&pods.unwrap_or_default())
+        });
         let asked = Arc::downgrade(&shell);
         runtime.admin().page("explain", move |namespace, name| {
             asked.upgrade()?.explain(namespace, name)

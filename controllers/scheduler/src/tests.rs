@@ -97,6 +97,9 @@ async fn pods_get_nodes_and_events() {
     );
     let scheduled = |name| format!("Scheduled Successfully assigned ns/{name} to n1");
     assert_eq!(world.events(), [scheduled("early"), scheduled("late")]);
+    let caches = world.runtime.caches();
+    let kept = (caches.of::<Pod>().len(), caches.of::<Node>().len());
+    assert_eq!(kept, (0, 0), "its model is all that a scheduler alone keeps");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! What pods ask for and may use, a line each: `/metrics/resources` (`pkg/scheduler/metrics/resources/resources.go`).
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use crate::pods::PodInfo;
+use objects::Quantity;
 use objects::resources::{Side, pod_amounts};
-use objects::{Quantity, meta, pod};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -19,15 +19,13 @@ const FAMILIES: [(&str, Side, &str); 2] = [
     ),
 ];
 
-/// The pods that have not ended, as OpenMetrics.
-pub(crate) fn text(pods: &[Arc<Pod>]) -> String {
+/// The pods of a scheduler, which have not ended, as OpenMetrics.
+pub(crate) fn text(pods: &[Arc<PodInfo>]) -> String {
     let mut out = String::new();
-    let has_ended = |of: &Pod| pod::node_name(of).is_some() && pod::is_terminal(of);
-    let living = || pods.iter().filter(|pod| !has_ended(pod));
     for (name, side, help) in FAMILIES {
         // Nothing can go wrong when a String is written to.
         let _ = writeln!(out, "# HELP {name} {help}.\n# TYPE {name} gauge");
-        for pod in living() {
+        for pod in pods {
             series(&mut out, name, pod, side);
         }
     }
@@ -36,17 +34,12 @@ pub(crate) fn text(pods: &[Arc<Pod>]) -> String {
 }
 
 /// As its spec says, whatever it has been given.
-fn series(out: &mut String, name: &str, of: &Pod, side: Side) {
-    let Some(spec) = &of.spec else { return };
-    let asked = Pod {
-        status: None::<PodStatus>,
-        ..of.clone()
-    };
-    let (namespace, pod) = (meta::namespace(&of.metadata), meta::name(&of.metadata));
-    let node = spec.node_name.as_deref().unwrap_or_default();
+fn series(out: &mut String, name: &str, of: &PodInfo, side: Side) {
+    let (namespace, pod, spec) = (of.namespace(), &of.name, of.spec());
+    let node = of.node_name().unwrap_or_default();
     let scheduler = spec.scheduler_name.as_deref().unwrap_or_default();
     let priority = spec.priority.map(|it| it.to_string()).unwrap_or_default();
-    for (resource, amount) in pod_amounts(&asked, side) {
+    for (resource, amount) in pod_amounts(&of.like, side) {
         if amount.is_zero() {
             continue;
         }
@@ -81,19 +74,17 @@ fn unit(resource: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kit::{merge, pod};
+    use crate::kit::info;
     use serde_json::json;
 
     #[test]
-    fn what_pods_ask_for_is_shown_until_they_end() {
+    fn what_pods_ask_for_is_shown() {
         let amounts = |cpu: &str| json!({ "cpu": cpu, "memory": "1Ki", "x.io/gpu": "0", "hugepages-2Mi": "2Mi" });
-        let mut more = json!({ "spec": {
+        let more = json!({ "spec": {
             "nodeName": "n", "schedulerName": "s", "priority": 7, "overhead": { "cpu": "1" },
             "containers": [{ "name": "c", "resources": { "requests": amounts("250m"), "limits": { "cpu": "2" } } }],
         } });
-        let living = pod("a", more.clone());
-        merge(&mut more, json!({ "status": { "phase": "Failed" } }));
-        let shown = text(&[living, pod("b", more), pod("c", json!({}))]);
+        let shown = text(&[info("a", more), info("c", json!({}))]);
         let labels = "namespace=\"ns\",pod=\"a\",node=\"n\",scheduler=\"s\",priority=\"7\"";
         let line = |kind: &str, resource: &str, unit: &str, value: &str| {
             format!(

@@ -152,7 +152,7 @@ impl<'a> State<'a> {
     /// Lets the terms of another pod that refuse this one count.
     fn refuse(&self, other: &PodInfo, add: impl Fn(&Tally)) {
         let refusals = terms(other).into_iter().flat_map(|terms| &terms.refuses);
-        for term in refusals.filter(|term| term.means(&self.like.like, self.all)) {
+        for term in refusals.filter(|term| term.means(&self.pod.like, self.all)) {
             let mut refused = self.refused.borrow_mut();
             let tally = refused.entry(term.key.clone());
             add(tally.or_insert_with(|| Tally::of(&term.key, self.all)));

@@ -147,7 +147,7 @@ impl Preferred {
         let soft = soft.map(|(term, weight)| (term, *weight));
         hard.filter(|(_, weight)| *weight > 0)
             .chain(soft)
-            .filter(|(term, _)| term.means(&self.like.like, all))
+            .filter(|(term, _)| term.means(&self.pod.like, all))
     }
 }
 
