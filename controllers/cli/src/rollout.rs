@@ -35,9 +35,9 @@ enum Verb {
     /// Say how far a rollout is, and wait for its end
     Status(Status),
     /// Say which revisions there are
-    History(WithRevision<false>),
+    History(Shown),
     /// Go back to an earlier revision
-    Undo(WithRevision<true>),
+    Undo(Back),
     /// Have changes of a Deployment wait
     Pause(Common),
     /// Roll out the changes of a Deployment that wait
@@ -82,26 +82,36 @@ struct Status {
 }
 
 #[derive(Clone, Debug, Args)]
-struct WithRevision<const UNDO: bool> {
+struct Shown {
     #[command(flatten)]
     common: Common,
-    /// The revision; of `undo` 0 is the one before the last, of `history` all
+    /// Show the template of this revision (YAML) and not the list
+    #[arg(long, value_name = "N", default_value_t = 0)]
     revision: i64,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Back {
+    #[command(flatten)]
+    common: Common,
+    /// The revision to go back to; 0 is the one before the last
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    to_revision: i64,
 }
 
 /// `corten rollout`
 pub(crate) async fn run(args: Rollout) -> anyhow::Result<ExitCode> {
     let common = match &args.verb {
         Verb::Status(status) => &status.common,
-        Verb::History(with) => &with.common,
-        Verb::Undo(with) => &with.common,
+        Verb::History(shown) => &shown.common,
+        Verb::Undo(back) => &back.common,
         Verb::Pause(common) | Verb::Resume(common) | Verb::Restart(common) => common,
     };
     let object = Object::of(common).await?;
     let outcome = match &args.verb {
         Verb::Status(args) => object.follow(args).await,
         Verb::History(args) => object.history(args.revision).await,
-        Verb::Undo(args) => object.undo(args.revision).await,
+        Verb::Undo(args) => object.undo(args.to_revision).await,
         Verb::Pause(_) => object.pause(true).await,
         Verb::Resume(_) => object.pause(false).await,
         Verb::Restart(_) => object.restart().await,
@@ -257,7 +267,7 @@ impl Object {
 
     async fn restart(&self) -> anyhow::Result<()> {
         let object = self.get().await?;
-        let now = runtime::Clock::default().now();
+        let now = runtime::Clock::system().now();
         let patch = history::restart(&object, now);
         let wrong =
             |why: String| anyhow!("{} {:?} {why}", self.target.resource(), self.target.name);
