@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod manifests;
+mod rollout;
 mod workloads;
 
 use anyhow::{Context, Result, anyhow, ensure};
