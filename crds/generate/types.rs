@@ -36,8 +36,8 @@ fn unique(keys: &[&str]) -> Value {
     json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys })
 }
 
-fn properties(fields: Value) -> Option<Value> {
-    Some(json!({ "properties": fields }))
+fn properties(fields: Value) -> Value {
+    json!({ "properties": fields })
 }
 
 fn patch(name: &str) -> Option<Value> {
@@ -45,8 +45,8 @@ fn patch(name: &str) -> Option<Value> {
     let named = json!({ "pattern": NAME, "maxLength": 63 });
     let not_negative = json!({ "minimum": 0 });
     let mode = json!({ "default": 420, "minimum": 0, "maximum": 511 });
-    match name {
-        "Quantity" => Some(json!({ "pattern": QUANTITY })),
+    Some(match name {
+        "Quantity" => json!({ "pattern": QUANTITY }),
         "PodSpec" => properties(json!({
             "activeDeadlineSeconds": { "minimum": 1 },
             "containers": {
@@ -69,7 +69,7 @@ fn patch(name: &str) -> Option<Value> {
             "topologySpreadConstraints": unique(&["topologyKey", "whenUnsatisfiable"]),
             "volumes": unique(&["name"]),
         })),
-        "Container" => Some(json!({
+        "Container" => json!({
             "required": ["name", "image"],
             "properties": {
                 "image": { "minLength": 1 },
@@ -84,7 +84,7 @@ fn patch(name: &str) -> Option<Value> {
                 "volumeDevices": unique(&["devicePath"]),
                 "volumeMounts": unique(&["mountPath"]),
             },
-        })),
+        }),
         "ContainerPort" => properties(json!({
             "containerPort": port,
             "hostPort": { "minimum": 0, "maximum": 65535 },
@@ -135,13 +135,13 @@ fn patch(name: &str) -> Option<Value> {
         "PodFailurePolicyOnPodConditionsPattern" => {
             properties(json!({ "status": default(json!("True")) }))
         }
-        "LabelSelector" => Some(json!({ "x-kubernetes-map-type": "atomic" })),
+        "LabelSelector" => json!({ "x-kubernetes-map-type": "atomic" }),
         "DaemonSetStatus"
         | "DeploymentStatus"
         | "ReplicaSetStatus"
         | "StatefulSetStatus"
         | "HorizontalPodAutoscalerStatus" => properties(json!({ "conditions": unique(&["type"]) })),
-        "RawExtension" => Some(json!({ "x-kubernetes-preserve-unknown-fields": true })),
-        _ => None,
-    }
+        "RawExtension" => json!({ "x-kubernetes-preserve-unknown-fields": true }),
+        _ => return None,
+    })
 }

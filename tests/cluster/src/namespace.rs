@@ -147,6 +147,7 @@ impl Namespace {
 
     /// The same namespace seen as a process of this family of groups sees it: [`Family::Corten`] makes the kinds of
     /// `apps/v1` those of `apps.corten.dev/v1`.
+    #[must_use]
     pub fn of(&self, family: Family) -> Self {
         Self {
             client: family.client(self.client.clone()),

@@ -30,14 +30,14 @@ fn read<K: DeserializeOwned>(object: &Value) -> Result<K, String> {
     K::deserialize(object).map_err(|error| error.to_string())
 }
 
-fn waiting(text: impl Into<String>) -> Result<Seen, String> {
+fn waiting(text: impl Into<String>) -> Seen {
     let (text, is_done) = (text.into(), false);
-    Ok(Seen { text, is_done })
+    Seen { text, is_done }
 }
 
-fn done(text: impl Into<String>) -> Result<Seen, String> {
+fn done(text: impl Into<String>) -> Seen {
     let (text, is_done) = (text.into(), true);
-    Ok(Seen { text, is_done })
+    Seen { text, is_done }
 }
 
 fn deployment(deployment: &Deployment, revision: i64) -> Result<Seen, String> {
@@ -53,7 +53,9 @@ fn deployment(deployment: &Deployment, revision: i64) -> Result<Seen, String> {
     }
     let status = deployment.status.clone().unwrap_or_default();
     if deployment.metadata.generation > Some(status.observed_generation.unwrap_or(0)) {
-        return waiting("Waiting for deployment spec update to be observed...");
+        return Ok(waiting(
+            "Waiting for deployment spec update to be observed...",
+        ));
     }
     let mut all = status.conditions.iter().flatten();
     let progressing = all.find(|condition| condition.type_ == "Progressing");
@@ -70,22 +72,22 @@ fn deployment(deployment: &Deployment, revision: i64) -> Result<Seen, String> {
     );
     let begin = format!("Waiting for deployment {name:?} rollout to finish:");
     if let Some(wanted) = wanted.filter(|wanted| updated < *wanted) {
-        return waiting(format!(
+        return Ok(waiting(format!(
             "{begin} {updated} out of {wanted} new replicas have been updated..."
-        ));
+        )));
     }
     if all > updated {
         let old = all - updated;
-        return waiting(format!(
+        return Ok(waiting(format!(
             "{begin} {old} old replicas are pending termination..."
-        ));
+        )));
     }
     if available < updated {
-        return waiting(format!(
+        return Ok(waiting(format!(
             "{begin} {available} of {updated} updated replicas are available..."
-        ));
+        )));
     }
-    done(format!("deployment {name:?} successfully rolled out"))
+    Ok(done(format!("deployment {name:?} successfully rolled out")))
 }
 
 /// Of a strategy that rolls nothing out.
@@ -107,23 +109,25 @@ fn daemonset(set: &DaemonSet) -> Result<Seen, String> {
     only_rolling(strategy.and_then(|strategy| strategy.type_.as_ref()))?;
     let status = set.status.clone().unwrap_or_default();
     if set.metadata.generation > Some(status.observed_generation.unwrap_or(0)) {
-        return waiting("Waiting for daemon set spec update to be observed...");
+        return Ok(waiting(
+            "Waiting for daemon set spec update to be observed...",
+        ));
     }
     let begin = format!("Waiting for daemon set {name:?} rollout to finish:");
     let wanted = status.desired_number_scheduled;
     let updated = status.updated_number_scheduled.unwrap_or(0);
     if updated < wanted {
-        return waiting(format!(
+        return Ok(waiting(format!(
             "{begin} {updated} out of {wanted} new pods have been updated..."
-        ));
+        )));
     }
     let available = status.number_available.unwrap_or(0);
     if available < wanted {
-        return waiting(format!(
+        return Ok(waiting(format!(
             "{begin} {available} of {wanted} updated pods are available..."
-        ));
+        )));
     }
-    done(format!("daemon set {name:?} successfully rolled out"))
+    Ok(done(format!("daemon set {name:?} successfully rolled out")))
 }
 
 fn statefulset(set: &StatefulSet) -> Result<Seen, String> {
@@ -133,7 +137,9 @@ fn statefulset(set: &StatefulSet) -> Result<Seen, String> {
     let status = set.status.clone().unwrap_or_default();
     let observed = status.observed_generation.unwrap_or(0);
     if observed == 0 || set.metadata.generation > Some(observed) {
-        return waiting("Waiting for statefulset spec update to be observed...");
+        return Ok(waiting(
+            "Waiting for statefulset spec update to be observed...",
+        ));
     }
     let ready = status.ready_replicas.unwrap_or(0);
     if let Some(missing) = spec
@@ -141,7 +147,9 @@ fn statefulset(set: &StatefulSet) -> Result<Seen, String> {
         .map(|wanted| wanted - ready)
         .filter(|n| *n > 0)
     {
-        return waiting(format!("Waiting for {missing} pods to be ready..."));
+        return Ok(waiting(format!(
+            "Waiting for {missing} pods to be ready..."
+        )));
     }
     let updated = status.updated_replicas.unwrap_or(0);
     let (current, newest) = (
@@ -152,23 +160,23 @@ fn statefulset(set: &StatefulSet) -> Result<Seen, String> {
         let partition = rolling.partition.zip(spec.replicas);
         let to_update = partition.map(|(partition, replicas)| replicas - partition);
         if let Some(wanted) = to_update.filter(|wanted| updated < *wanted) {
-            return waiting(format!(
+            return Ok(waiting(format!(
                 "Waiting for partitioned roll out to finish: {updated} out of {wanted} new pods have been updated..."
-            ));
+            )));
         }
-        return done(format!(
+        return Ok(done(format!(
             "partitioned roll out complete: {updated} new pods have been updated..."
-        ));
+        )));
     }
     if newest != current {
-        return waiting(format!(
+        return Ok(waiting(format!(
             "waiting for statefulset rolling update to complete {updated} pods at revision {newest}..."
-        ));
+        )));
     }
     let pods = status.current_replicas.unwrap_or(0);
-    done(format!(
+    Ok(done(format!(
         "statefulset rolling update complete {pods} pods at revision {current}..."
-    ))
+    )))
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ async fn rolled_out(ns: &Namespace, name: &str) -> Result<Deployment> {
 /// Waits until nobody has written anything for a round.
 async fn at_rest(ns: &Namespace) -> Result<()> {
     within(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         "the loops are at rest",
         async || {
             let before = ns.writes()?.len();

@@ -211,9 +211,12 @@ fn who_has_nothing_of_its_own_in_the_group() {
     assert_eq!(Family::Builtin.name("job-controller"), "job-controller");
 }
 
+/// Paths and bodies of requests.
+type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+
 /// An API server that answers with what it was asked, and what that was.
-fn mirror() -> (Client, Arc<Mutex<Vec<(String, Value)>>>) {
-    let asked: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+fn mirror() -> (Client, Asked) {
+    let asked = Asked::default();
     let seen = asked.clone();
     let service = tower::service_fn(move |request: Request<Body>| {
         let seen = seen.clone();
