@@ -1,7 +1,7 @@
 //! What can be asked of `corten`, and what each flag means.
 
 use crate::rollout::Rollout;
-use crate::{crds, kubectl, parts, rollout, state, up, why};
+use crate::{check, crds, kubectl, parts, rollout, state, up, why};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use jiff::SignedDuration;
@@ -44,6 +44,11 @@ pub(crate) enum Command {
     Rollout(Rollout),
     /// Print the CustomResourceDefinitions of Corten's own groups, for `kubectl apply --server-side -f -`
     Crds,
+    /// Make a Deployment with one replica, wait until it is available, and delete it: do the loops work?
+    Check(Check),
+    /// Do nothing until told to end: the container of the pod that `check` makes
+    #[command(hide = true)]
+    Stand,
 }
 
 /// Where a cluster's data are.
@@ -272,6 +277,31 @@ pub(crate) struct Why {
     pub(crate) master: Option<String>,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Check {
+    /// The Deployment's group: the built-in one, or Corten's own
+    #[arg(long, value_name = "GROUP", default_value = "builtin", value_parser = ["builtin", "corten.dev"])]
+    pub(crate) group: String,
+    /// Who is to schedule its pod [default: the cluster's default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scheduler_name: Option<String>,
+    /// Image of its container
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        default_value = "registry.k8s.io/pause:3.10.1"
+    )]
+    pub(crate) image: String,
+    /// Argument of its container; may be repeated
+    #[arg(long, value_name = "WORD")]
+    pub(crate) argument: Vec<String>,
+    /// How long its replica may take to become available
+    #[arg(long, value_name = "DURATION", value_parser = runtime::args::parse_duration, default_value = "2m")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
 impl Command {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -285,6 +315,11 @@ impl Command {
             Self::Why(args) => why::run(args).await,
             Self::Rollout(args) => rollout::run(args).await,
             Self::Crds => Ok(crds::print()),
+            Self::Check(args) => check::run(args).await,
+            Self::Stand => {
+                runtime::serve::told_to_end().await;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

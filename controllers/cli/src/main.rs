@@ -2,13 +2,16 @@
 //!
 //! `corten up` starts an API server, controllers, scheduler and nodes and shows what they do;
 //! `corten controllers`, `corten scheduler` and `corten nodes` are the parts one by one, against any
-//! kubeconfig; `corten why` says why a pod has no node, `corten rollout` how far a rollout is. Start reading at [`commands`], then `up.rs`.
+//! kubeconfig; `corten why` says why a pod has no node, `corten rollout` how far a rollout is, `corten check` whether
+//! loops work. Start reading at [`commands`], then `up.rs`.
 #![forbid(unsafe_code)]
 
 mod apply;
+mod check;
 mod commands;
 mod crds;
 mod kubectl;
+mod names;
 mod parts;
 mod progress;
 mod rollout;
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
     // A kernel that has none of them refuses, which is as well.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    let command = commands::Cli::parse().command;
+    let command = commands::Cli::parse_from(names::words(std::env::args_os())).command;
     let result = match runtime::serve::threads() {
         Ok(threads) => threads.block_on(command.run()),
         Err(error) => Err(anyhow::Error::from(error)),

@@ -7,6 +7,7 @@
 mod autoscaler;
 mod bad_pods;
 mod certificates;
+mod check;
 mod cronjob;
 mod daemonset;
 mod deployment;
