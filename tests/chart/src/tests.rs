@@ -2,6 +2,7 @@
 
 mod helm;
 mod install;
+mod kind;
 
 use crate::{files, folder};
 use registry::roles;

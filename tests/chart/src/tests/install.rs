@@ -2,6 +2,7 @@
 //! what they say. Pods are hollow here: what they run does not run.
 
 use super::helm::{ok, rendered, values};
+use super::kind;
 use crate::folder;
 use anyhow::{Context, Result, ensure};
 use cluster::{Actor, Cluster, Outcome};
@@ -94,6 +95,12 @@ fn the_api_server_takes_what_each_of_the_files_renders() -> Outcome {
             Ok(())
         })
         .await?;
+        let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": { "name": "default", "namespace": "kube-system" } });
+        apply(&client, &account).await?;
+        for pod in ["corten-controllers", "corten-scheduler"] {
+            apply(&client, &kind::read(&format!("static-pods/{pod}.yaml"))).await?;
+        }
         for file in values() {
             let text = rendered(&file)?;
             let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;

@@ -1,0 +1,89 @@
+//! The container image: the program, links to it under the names of all its parts, licences and a list of what it is made
+//! of. It is written as an OCI image layout, or as a folder that a Dockerfile copies; no engine is needed.
+//!
+//! The same program gives the same bytes: nothing has a time, and all is in order. Start reading at [`contents`], then
+//! [`layout`].
+#![forbid(unsafe_code)]
+
+pub mod bill;
+pub mod elf;
+pub mod layout;
+pub mod tar;
+
+use anyhow::{Context, Result};
+use std::path::Path;
+use tar::{Entry, What};
+
+/// Who runs it: nobody that a node knows.
+pub const USER: u32 = 65532;
+/// Where the program is in the image.
+pub const PROGRAM: &str = "corten";
+/// Upstream's names of what is no single controller.
+const PARTS: [&str; 3] = ["corten-nodes", "kube-controller-manager", "kube-scheduler"];
+
+const PASSWD: &str = "nonroot:x:65532:65532:nonroot:/:/nowhere\n";
+const GROUP: &str = "nonroot:x:65532:\n";
+
+/// All that is in the image: `program` (a file), the links, and what `bill` says of its parts.
+///
+/// # Errors
+/// The program cannot be read, or is not one that runs in an empty image.
+pub fn contents(program: &Path, bill: &bill::Bill) -> Result<Vec<Entry>> {
+    let said = || program.display().to_string();
+    let bytes = std::fs::read(program).with_context(said)?;
+    elf::of(&bytes).with_context(said)?;
+    let file = |path: &str, mode, bytes: Vec<u8>| Entry {
+        path: path.to_owned(),
+        what: What::File { mode, bytes },
+    };
+    let mut entries = vec![
+        file(PROGRAM, 0o755, bytes),
+        file("etc/passwd", 0o644, PASSWD.into()),
+        file("etc/group", 0o644, GROUP.into()),
+        file("licences/corten.txt", 0o644, bill.own.clone().into()),
+        file("licences/others.txt", 0o644, bill.licences.clone().into()),
+        file("sbom.cdx.json", 0o644, format!("{:#}\n", bill.sbom).into()),
+    ];
+    for name in names() {
+        entries.push(Entry {
+            path: format!("bin/{name}"),
+            what: What::Link(format!("/{PROGRAM}")),
+        });
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// The names under which the program is one of its parts, and its own.
+fn names() -> impl Iterator<Item = &'static str> {
+    let controllers = registry::roles::all().map(|role| role.name);
+    let controllers = controllers.filter(|name| name.ends_with("-controller"));
+    controllers.chain(PARTS).chain([PROGRAM])
+}
+
+/// Writes the contents under `folder`.
+///
+/// # Errors
+/// It cannot be written.
+pub fn unpack(entries: &[Entry], folder: &Path) -> Result<()> {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    for Entry { path, what } in entries {
+        let path = folder.join(path);
+        let said = || path.display().to_string();
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(said)?;
+        }
+        match what {
+            What::File { mode, bytes } => {
+                std::fs::write(&path, bytes).with_context(said)?;
+                let mode = std::fs::Permissions::from_mode(*mode);
+                std::fs::set_permissions(&path, mode).with_context(said)?;
+            }
+            What::Link(to) => symlink(to, &path).with_context(said)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
