@@ -1,4 +1,4 @@
-//! The CRDs of `crds/`, for the chart: each a line of JSON, as a release is stored in one Secret with all its files and
+//! The CRDs of `crds/yaml`, for the chart: each a line of JSON, as a release is stored in one Secret with all its files and
 //! what was rendered of them.
 
 use crate::File;

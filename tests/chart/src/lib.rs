@@ -39,7 +39,7 @@ pub fn files() -> Result<Vec<File>> {
         path: "files/roles.yaml".to_owned(),
         text: roles::text(),
     }];
-    files.extend(crds::files(&root().join("crds"))?);
+    files.extend(crds::files(&root().join("crds/yaml"))?);
     let values = folder().join("values.yaml");
     let values = std::fs::read_to_string(&values).with_context(|| values.display().to_string())?;
     files.push(File {

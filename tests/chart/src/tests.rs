@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod flags;
 mod helm;
 mod install;
 mod kind;

@@ -1,7 +1,7 @@
 //! Who our loops are to the API server: ServiceAccounts of their own, with the roles of the chart. What a role lacks
 //! fails a test, and not a user.
 
-use crate::audit::{Audit, Use};
+use crate::audit::{Audit, Use, Writer};
 use crate::{Cluster, eventually};
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -123,7 +123,7 @@ pub(crate) async fn of(
     account: &str,
     parts: &[&str],
 ) -> Result<Config> {
-    let client = Client::try_from(admin.clone())?;
+    let client = Client::try_from(Writer::Test.signs(admin.clone()))?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
     let meta = json!({ "name": account });
     apply(
