@@ -48,8 +48,8 @@ pub(crate) async fn run(args: Check) -> Result<ExitCode> {
 
 /// Tells one attempt from another that runs at the same time.
 fn unique() -> u32 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.subsec_nanos()) ^ std::process::id().rotate_left(16)
+    let now = runtime::Clock::system().now().subsec_nanosecond();
+    now.unsigned_abs() ^ std::process::id().rotate_left(16)
 }
 
 fn seconds(begun: Instant) -> String {
@@ -220,7 +220,7 @@ fn why(deployment: &Value, pods: &[Pod]) -> String {
     let status = pod.status.clone().unwrap_or_default();
     let waiting = status.container_statuses.iter().flatten().find_map(|c| {
         let waiting = c.state.as_ref()?.waiting.as_ref()?;
-        Some(waiting.message.clone().or(waiting.reason.clone())?)
+        waiting.message.clone().or(waiting.reason.clone())
     });
     let phase = status.phase.unwrap_or_default();
     match (bound, waiting) {

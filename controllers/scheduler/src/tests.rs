@@ -99,7 +99,11 @@ async fn pods_get_nodes_and_events() {
     assert_eq!(world.events(), [scheduled("early"), scheduled("late")]);
     let caches = world.runtime.caches();
     let kept = (caches.of::<Pod>().len(), caches.of::<Node>().len());
-    assert_eq!(kept, (0, 0), "its model is all that a scheduler alone keeps");
+    assert_eq!(
+        kept,
+        (0, 0),
+        "its model is all that a scheduler alone keeps"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -173,7 +173,7 @@ impl Cluster {
             .build()?;
         let run = move || {
             runtime.block_on(async {
-                let begun = begin(options, cast).await;
+                let begun = Box::pin(begin(options, cast)).await;
                 let show = |acting: &Option<actor::Acting>| {
                     let mut shown = shows.lock().unwrap_or_else(PoisonError::into_inner);
                     *shown = acting.as_ref().and_then(actor::Acting::shows);

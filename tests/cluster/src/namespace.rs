@@ -104,6 +104,10 @@ impl Drop for Running {
 }
 
 /// Waits until no test of this process has a namespace: for one that looks at what all have left behind. Blocks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it has a thread to itself: that of its test"
+)]
 pub fn alone() {
     while RUNNING.load(Ordering::SeqCst) > 0 {
         std::thread::sleep(Duration::from_millis(100));

@@ -115,6 +115,12 @@ pub(crate) fn user(account: &str) -> String {
     format!("system:serviceaccount:{NAMESPACE}:{account}")
 }
 
+/// Takes down which parts act as this account.
+fn acts(account: &str, parts: Vec<String>) {
+    let mut acted = ACTED.lock().unwrap_or_else(PoisonError::into_inner);
+    acted.insert(account.to_owned(), parts);
+}
+
 /// `access` as the ServiceAccount `account`, made by the administrator that `admin` is, with the roles of `parts` and
 /// one for the Lease of that name.
 pub(crate) async fn of(
@@ -134,9 +140,7 @@ pub(crate) async fn of(
     .await?;
     apply(&accounts, meta.clone(), json!({})).await?;
     let named = parts.iter().map(|part| (*part).to_owned()).collect();
-    let mut acted = ACTED.lock().unwrap_or_else(PoisonError::into_inner);
-    acted.insert(account.to_owned(), named);
-    drop(acted);
+    acts(account, named);
     let mut rules = Vec::new();
     for part in parts {
         let role = registry::roles::role(part).with_context(|| format!("{part} has no role"))?;

@@ -5,6 +5,7 @@ use crate::USER;
 use crate::tar::{Entry, What, archive};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 
 /// What is said of an image.
 #[derive(Clone, Debug)]
@@ -76,7 +77,10 @@ fn bytes(value: &Value) -> Vec<u8> {
 
 /// `sha256:…`
 pub fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    let mut digest = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        // Nothing can go wrong when a String is written to.
+        let _ = write!(digest, "{byte:02x}");
+    }
+    digest
 }
