@@ -282,3 +282,6 @@ fn append(file: &Path, run: &Run) -> anyhow::Result<()> {
         .with_context(|| file.display().to_string())?;
     writeln!(out, "{}", serde_json::to_string(run)?).with_context(|| file.display().to_string())
 }
+
+#[cfg(test)]
+mod tests;
