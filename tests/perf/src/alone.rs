@@ -98,11 +98,20 @@ pub(crate) async fn bind_all(hand: Hand) -> Result<()> {
                 });
                 flying.push(async move {
                     let path = format!("{PODS}/{name}/binding");
-                    hand.create(&path, &binding).await.map(drop)
+                    match hand.create(&path, &binding).await {
+                        // It has gone meanwhile, where pods come and go.
+                        Err(error) if is_gone(&error) => Ok(()),
+                        bound => bound.map(drop),
+                    }
                 });
             }
         }
     }
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<kube::Error>();
+    matches!(error, Some(kube::Error::Api(status)) if status.code == 404)
 }
 
 fn names(list: &Value) -> Vec<String> {
