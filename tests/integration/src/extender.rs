@@ -2,6 +2,7 @@
 //! upstream's, with the same results.
 
 use crate::manifest::IMAGE;
+use crate::own_nodes;
 use crate::scheduler::runs_on;
 use anyhow::{Context, Result, ensure};
 use axum::Json;
@@ -105,27 +106,8 @@ async fn serve(
 
 /// Three nodes of the test's own, which have devices.
 async fn nodes(ns: &Namespace) -> Result<()> {
-    let nodes: Api<Node> = Api::all(ns.client());
-    for number in 1..=3 {
-        let name = format!("{}-{number}", ns.name());
-        let amounts = json!({ "cpu": "1", "memory": "1Gi", "pods": "10", DEVICE: "10" });
-        let object: Node = serde_json::from_value(json!({
-            "metadata": {
-                "name": name, "labels": { "test": ns.name() },
-                "annotations": { "kwok.x-k8s.io/node": "fake" },
-            },
-            "spec": { "taints": [{ "key": "test", "value": ns.name(), "effect": "NoSchedule" }] },
-            "status": { "capacity": amounts, "allocatable": amounts },
-        }))?;
-        nodes.create(&PostParams::default(), &object).await?;
-        eventually("the node of the test is ready", async || {
-            let taints = nodes.get(&name).await?.spec.and_then(|s| s.taints);
-            ensure!(taints.unwrap_or_default().len() == 1, "it is not ready");
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(())
+    let amounts = json!({ "cpu": "1", "memory": "1Gi", "pods": "10", DEVICE: "10" });
+    own_nodes::make(ns, 1..=3, &amounts).await
 }
 
 /// A pod for them and for the scheduler of the test; `devices` says whether it wants one.

@@ -27,6 +27,7 @@ mod metrics;
 mod mirroring;
 mod namespaces;
 mod nodes;
+mod own_nodes;
 mod podgc;
 mod quota;
 mod replicaset;

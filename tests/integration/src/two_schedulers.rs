@@ -1,11 +1,12 @@
 //! Two schedulers that both believe to lead, for a second: what holds, and who sees to it.
 
 use crate::manifest::IMAGE;
+use crate::own_nodes;
 use anyhow::{Result, ensure};
 use cluster::{Cluster, Namespace, Outcome, actor, eventually, with_namespace};
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -17,27 +18,8 @@ const EACH: usize = 4;
 const PODS: usize = NODES * EACH + 4;
 
 async fn nodes(ns: &Namespace) -> Result<()> {
-    let nodes: Api<Node> = Api::all(ns.client());
-    for number in 0..NODES {
-        let name = format!("{}-{number}", ns.name());
-        let amounts = json!({ "cpu": EACH.to_string(), "memory": "8Gi", "pods": "20" });
-        let object: Node = serde_json::from_value(json!({
-            "metadata": {
-                "name": name, "labels": { "test": ns.name() },
-                "annotations": { "kwok.x-k8s.io/node": "fake" },
-            },
-            "spec": { "taints": [{ "key": "test", "value": ns.name(), "effect": "NoSchedule" }] },
-            "status": { "capacity": amounts, "allocatable": amounts },
-        }))?;
-        nodes.create(&PostParams::default(), &object).await?;
-        eventually("the node of the test is ready", async || {
-            let taints = nodes.get(&name).await?.spec.and_then(|s| s.taints);
-            ensure!(taints.unwrap_or_default().len() == 1, "it is not ready");
-            Ok(())
-        })
-        .await?;
-    }
-    Ok(())
+    let amounts = json!({ "cpu": EACH.to_string(), "memory": "8Gi", "pods": "20" });
+    own_nodes::make(ns, 0..NODES, &amounts).await
 }
 
 /// How the pods are: how many run on which node, how many a node has refused, how many wait.
