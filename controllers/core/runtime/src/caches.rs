@@ -3,32 +3,25 @@
 //! One [`Cache`] a kind a process, filled by one watch ([`crate::informer`]) and shared by all loops.
 //! Caches are read, never mutated by a reader; objects are handed out as `Arc`s.
 
+mod cache;
 mod store;
 mod traces;
 
 use crate::informer;
 use crate::process::Process;
-use crate::slim::{self, slim};
-use crate::trim::{self, Part};
+use crate::slim;
+use crate::trim::Part;
 use crate::watched::Watched;
-use ahash::{AHashMap, AHashSet};
-use k8s_openapi::Metadata;
+use ahash::AHashMap;
+use cache::AnyCache;
+pub use cache::{Cache, IndexFn, MetaListener};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use objects::{Selector, meta};
+use objects::meta;
 use plan::Kind;
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
-};
-use std::time::Duration;
-use store::{Store, orphan_key};
-use tokio::sync::Notify;
-use traces::{Said, Traces};
-
-/// How long changes may wait for more of them, see [`Caches::leisurely`].
-const LEISURE: Duration = Duration::from_millis(500);
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Namespace and name of an object; cluster-scoped ones have an empty namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,401 +91,6 @@ pub enum News<'a, K> {
     Gone(&'a ObjectMeta),
 }
 
-type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
-/// Which values of an index an object is found under.
-pub type IndexFn<K> = fn(&K) -> Vec<String>;
-
-/// All objects of one kind that this process sees.
-pub struct Cache<K: Watched> {
-    store: RwLock<Store<K>>,
-    /// Somebody here looks objects up; otherwise there are traces of them, and nothing in the store.
-    kept: AtomicBool,
-    traces: Mutex<Traces>,
-    /// What those read of each object who only listen.
-    heard: Mutex<Vec<Part<'static>>>,
-    listeners: RwLock<Vec<Listener<K>>>,
-    /// The highest resourceVersion that the watch has shown.
-    seen: AtomicU64,
-    /// How many complete lists have been begun and finished.
-    lists_begun: AtomicU64,
-    lists_done: AtomicU64,
-    synced: AtomicBool,
-    /// Somebody here needs all of each object.
-    whole: AtomicBool,
-    /// Nobody here needs changes at once.
-    leisurely: AtomicBool,
-    pub(crate) advanced: Notify,
-}
-
-impl<K: Watched> Cache<K> {
-    pub(crate) fn new() -> Self {
-        Self {
-            store: RwLock::default(),
-            traces: Mutex::default(),
-            kept: AtomicBool::new(true),
-            heard: Mutex::default(),
-            listeners: RwLock::new(Vec::new()),
-            seen: AtomicU64::new(0),
-            lists_begun: AtomicU64::new(0),
-            lists_done: AtomicU64::new(0),
-            synced: AtomicBool::new(false),
-            whole: AtomicBool::new(false),
-            leisurely: AtomicBool::new(false),
-            advanced: Notify::new(),
-        }
-    }
-
-    /// The object of this namespace and name.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.find(&Key::new(namespace, name))
-    }
-
-    /// The object of this key.
-    pub fn find(&self, key: &Key) -> Option<Arc<K>> {
-        self.read().get(key).cloned()
-    }
-
-    /// All objects of a namespace, in no order.
-    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
-        self.read().in_namespace(namespace)
-    }
-
-    /// The objects of a namespace that are `wanted`, in no order: for few out of many. Others wait meanwhile that want
-    /// to change the cache, so `wanted` must be quick.
-    pub fn filter(&self, namespace: &str, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        self.read().filter(namespace, wanted)
-    }
-
-    /// The objects of a namespace that a selector selects, in no order. What it costs follows from how many have the
-    /// rarest of the labels that it asks for, not from how many there are.
-    pub fn select(&self, namespace: &str, selector: &Selector) -> Vec<Arc<K>> {
-        if let Some(selected) = self.read().select(namespace, selector) {
-            return selected;
-        }
-        self.write().label();
-        let selected = self.read().select(namespace, selector);
-        selected.expect("labels are indexed from the line before on")
-    }
-
-    /// All objects whose controller has this UID, in no order.
-    pub fn owned_by(&self, uid: &str) -> Vec<Arc<K>> {
-        self.read().owned_by(uid)
-    }
-
-    /// All objects of a namespace that have no controller, in no order: candidates for adoption.
-    pub fn orphans(&self, namespace: &str) -> Vec<Arc<K>> {
-        self.owned_by(&orphan_key(namespace))
-    }
-
-    /// All objects found under `value` in the index `name`, in no order. An index that was never declared
-    /// has nothing in it.
-    pub fn indexed(&self, name: &str, value: &str) -> Vec<Arc<K>> {
-        self.read().indexed(name, value)
-    }
-
-    /// All objects, in no order.
-    pub fn all(&self) -> Vec<Arc<K>> {
-        self.read()
-            .iter()
-            .map(|(_, object)| object.clone())
-            .collect()
-    }
-
-    /// The number of objects.
-    pub fn len(&self) -> usize {
-        self.read().len()
-    }
-
-    /// True when there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// True once the first complete list is in.
-    pub fn is_synced(&self) -> bool {
-        self.synced.load(Ordering::Acquire)
-    }
-
-    /// The version up to which all changes have been seen, as far as the API server has said.
-    pub fn seen(&self) -> u64 {
-        self.seen.load(Ordering::Acquire)
-    }
-
-    /// Declares an index; declaring it again changes nothing.
-    pub fn index(&self, name: &'static str, values: IndexFn<K>) {
-        self.write().index(name, values);
-    }
-
-    /// Calls `listener` at each change from now on, in the watch's task, and at once for what is already
-    /// there.
-    pub fn listen(&self, listener: Listener<K>) {
-        let mut listeners = self
-            .listeners
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        for object in self.all() {
-            listener(&Change {
-                old: None,
-                new: Some(object),
-            });
-        }
-        listeners.push(listener);
-    }
-
-    // What the informer calls.
-
-    pub(crate) fn pause(&self) -> Duration {
-        match self.leisurely.load(Ordering::Relaxed) {
-            true => LEISURE,
-            false => Duration::ZERO,
-        }
-    }
-
-    pub(crate) fn begin_list(&self) {
-        self.lists_begun.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// An object as the watch or list shows it. Older states than the one held are ignored.
-    pub(crate) fn apply(&self, object: K) {
-        if let Some(version) = meta::resource_version(object.metadata()) {
-            self.seen.fetch_max(version, Ordering::AcqRel);
-        }
-        self.put(object);
-        self.advanced.notify_waiters();
-    }
-
-    /// The watch has shown all up to this version.
-    pub(crate) fn reach(&self, version: &str) {
-        if let Ok(version) = version.parse() {
-            self.seen.fetch_max(version, Ordering::AcqRel);
-            self.advanced.notify_waiters();
-        }
-    }
-
-    pub(crate) fn remove(&self, object: &K) {
-        if let Some(version) = meta::resource_version(object.metadata()) {
-            self.seen.fetch_max(version, Ordering::AcqRel);
-        }
-        let key = Key::of(object.metadata());
-        if !self.is_kept() {
-            if self.traces().end(&key, meta::uid(object.metadata())) {
-                self.tell_gone(Arc::new(object.clone()));
-            }
-            return self.advanced.notify_waiters();
-        }
-        let old = {
-            let mut store = self.write();
-            match store.get(&key) {
-                Some(held) if held.metadata().uid == object.metadata().uid => store.take(&key),
-                _ => None,
-            }
-        };
-        if let Some(old) = old {
-            self.tell_gone(old);
-        }
-        self.advanced.notify_waiters();
-    }
-
-    /// A complete list: what is not in it is gone, also where a watch event for that never came.
-    pub(crate) fn finish_list(&self, listed: Vec<K>) {
-        let present: AHashSet<Key> = listed.iter().map(|o| Key::of(o.metadata())).collect();
-        let gone: Vec<Arc<K>> = match self.is_kept() {
-            false => self.traces().missing(&present).map(bare).collect(),
-            true => {
-                let store = self.read();
-                let missing = store.iter().filter(|(key, _)| !present.contains(key));
-                missing.map(|(_, object)| object.clone()).collect()
-            }
-        };
-        for object in gone {
-            self.remove(&object);
-        }
-        for object in listed {
-            // The list may be of an etcd that was restored from a backup: it is the truth, older or not.
-            if let Some(version) = meta::resource_version(object.metadata()) {
-                self.seen.fetch_max(version, Ordering::AcqRel);
-            }
-            self.put_any(object, true);
-        }
-        self.lists_done
-            .store(self.lists_begun.load(Ordering::Acquire), Ordering::Release);
-        self.synced.store(true, Ordering::Release);
-        self.advanced.notify_waiters();
-    }
-
-    /// What is read of each object.
-    pub(crate) fn part(&self) -> Part<'static> {
-        match (self.is_whole(), &**self.heard()) {
-            (true, _) => trim::OBJECT,
-            (false, [part]) if !self.is_kept() => *part,
-            (false, _) => slim::part::<K>(),
-        }
-    }
-
-    fn heard(&self) -> MutexGuard<'_, Vec<Part<'static>>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn traces(&self) -> MutexGuard<'_, Traces> {
-        self.traces.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_kept(&self) -> bool {
-        self.kept.load(Ordering::Relaxed)
-    }
-
-    fn is_whole(&self) -> bool {
-        self.whole.load(Ordering::Relaxed)
-    }
-
-    fn put(&self, object: K) {
-        self.put_any(object, false);
-    }
-
-    fn put_any(&self, mut object: K, trusted: bool) {
-        if !self.is_whole() {
-            slim(&mut object);
-        }
-        // What was read has spare room in each list, and holes where something was left out. A copy has neither, and
-        // what it was made from leaves its place as a whole.
-        let new = Arc::new(object.clone());
-        drop(object);
-        let key = Key::of(new.metadata());
-        if !self.is_kept() {
-            let said = self.traces().see(key, new.metadata(), trusted);
-            match said {
-                Said::Before => return,
-                Said::New => {}
-                Said::InPlaceOf(gone) => self.tell_gone(bare(gone)),
-            }
-            return self.tell(&Change {
-                old: None,
-                new: Some(new),
-            });
-        }
-        let old = {
-            let mut store = self.write();
-            if let Some(held) = store.get(&key) {
-                let (ours, theirs) = (held.metadata(), new.metadata());
-                let newer = meta::resource_version(theirs) > meta::resource_version(ours);
-                if ours.resource_version == theirs.resource_version || !(newer || trusted) {
-                    return;
-                }
-            }
-            store.insert(key, new.clone())
-        };
-        match old {
-            Some(old) if old.metadata().uid != new.metadata().uid => {
-                self.tell_gone(old);
-                self.tell(&Change {
-                    old: None,
-                    new: Some(new),
-                });
-            }
-            old => self.tell(&Change {
-                old,
-                new: Some(new),
-            }),
-        }
-    }
-
-    fn tell_gone(&self, old: Arc<K>) {
-        self.tell(&Change {
-            old: Some(old),
-            new: None,
-        });
-    }
-
-    fn tell(&self, change: &Change<K>) {
-        for listener in self
-            .listeners
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
-            listener(change);
-        }
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Store<K>> {
-        self.store.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Store<K>> {
-        self.store.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An object of which no more is known than this.
-fn bare<K: Watched>(known: ObjectMeta) -> Arc<K> {
-    let mut object = K::default();
-    *object.metadata_mut() = known;
-    Arc::new(object)
-}
-
-// === impl AnyCache ===
-
-/// What can be asked of a cache without knowing its type.
-pub(crate) trait AnyCache: Any + Send + Sync {
-    fn is_synced(&self) -> bool;
-    /// The version up to which all changes have been seen.
-    fn seen(&self) -> u64;
-    /// The number of lists begun so far: a write that is committed after this number was read is in each
-    /// list of a higher number.
-    fn lists_begun(&self) -> u64;
-    /// The watch has shown `version`, or a list that was begun after `lists_begun` is in.
-    fn has_seen(&self, version: u64, lists_begun: u64) -> bool;
-    /// The incarnation is not there, or is marked as being deleted.
-    fn is_going(&self, key: &Key, uid: &str) -> bool;
-    /// Calls `listener` with the metadata before and after at each change, and at once for what is there; false if
-    /// that is not known.
-    fn listen_meta(&self, listener: MetaListener) -> bool;
-}
-
-/// Looks at a change of the metadata of an object.
-pub type MetaListener = Box<dyn Fn(Option<&ObjectMeta>, Option<&ObjectMeta>) + Send + Sync>;
-
-impl<K: Watched> AnyCache for Cache<K> {
-    fn is_synced(&self) -> bool {
-        Cache::is_synced(self)
-    }
-
-    fn seen(&self) -> u64 {
-        Cache::seen(self)
-    }
-
-    fn lists_begun(&self) -> u64 {
-        self.lists_begun.load(Ordering::Acquire)
-    }
-
-    fn has_seen(&self, version: u64, lists_begun: u64) -> bool {
-        self.seen.load(Ordering::Acquire) >= version
-            || self.lists_done.load(Ordering::Acquire) > lists_begun
-    }
-
-    fn is_going(&self, key: &Key, uid: &str) -> bool {
-        if !self.is_kept() {
-            return self.traces().is_going(key, uid);
-        }
-        self.find(key).is_none_or(|held| {
-            let held = held.metadata();
-            held.uid.as_deref() != Some(uid) || meta::is_deleting(held)
-        })
-    }
-
-    fn listen_meta(&self, listener: MetaListener) -> bool {
-        if self.is_kept() {
-            self.listen(Box::new(move |change| {
-                let old = change.old.as_deref().map(Metadata::metadata);
-                listener(old, change.new.as_deref().map(Metadata::metadata));
-            }));
-        }
-        self.is_kept()
-    }
-}
-
-// === impl Caches ===
-
 /// The caches of a process, one a kind, made when first asked for.
 #[derive(Clone)]
 pub struct Caches(Arc<Inner>);
@@ -527,7 +125,7 @@ impl Caches {
     /// The cache of a kind. Its watch begins with [`Caches::start`], or now if that was called before.
     pub fn of<K: Watched>(&self) -> Arc<Cache<K>> {
         let cache = self.watched::<K>();
-        cache.kept.store(true, Ordering::Relaxed);
+        cache.keep(true);
         cache
     }
 
@@ -540,7 +138,7 @@ impl Caches {
         listener: impl Fn(News<'_, K>) + Send + Sync + 'static,
     ) {
         let cache = self.watched::<K>();
-        cache.heard().push(part.unwrap_or_else(slim::part::<K>));
+        cache.hears(part.unwrap_or_else(slim::part::<K>));
         cache.listen(Box::new(move |change| match &change.new {
             Some(new) => listener(News::Is(new)),
             None => listener(News::Gone(change.latest().metadata())),
@@ -551,7 +149,7 @@ impl Caches {
         let mut caches = self.0.caches.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = caches.entry(Kind::of::<K>()).or_insert_with(|| {
             let cache = Arc::new(Cache::<K>::new());
-            cache.kept.store(false, Ordering::Relaxed);
+            cache.keep(false);
             let watched = cache.clone();
             Entry {
                 cache,
@@ -573,7 +171,7 @@ impl Caches {
     /// To be called before [`Caches::start`]; objects that are there already stay as they are.
     pub fn whole<K: Watched>(&self) -> Arc<Cache<K>> {
         let cache = self.of::<K>();
-        cache.whole.store(true, Ordering::Relaxed);
+        cache.want_whole();
         cache
     }
 
@@ -582,7 +180,7 @@ impl Caches {
     /// [`Caches::start`].
     pub fn leisurely<K: Watched>(&self) -> Arc<Cache<K>> {
         let cache = self.of::<K>();
-        cache.leisurely.store(true, Ordering::Relaxed);
+        cache.take_time();
         cache
     }
 

@@ -11,7 +11,8 @@ use crate::watched::Watched;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use kube::core::Status;
 use std::any::TypeId;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,11 +24,17 @@ pub(crate) trait Sink: Send + Sync {
     /// What it takes.
     type Item: Readable;
 
-    /// A list is asked for.
-    fn begin_list(&self) {}
+    /// A list is asked for: what was said of one before is forgotten.
+    fn begin_list(&self);
 
-    /// A list that is complete: what is not in it is gone.
-    fn finish_list(&self, listed: Vec<Self::Item>);
+    /// An object of the list.
+    fn list(&self, object: Self::Item);
+
+    /// An object that was listed is gone before the list is complete.
+    fn unlist(&self, object: &Self::Item);
+
+    /// The list is complete: what is not in it is gone.
+    fn finish_list(&self);
 
     /// An object is new or has changed.
     fn apply(&self, object: Self::Item);
@@ -61,8 +68,16 @@ impl<K: Watched> Sink for Arc<Cache<K>> {
         Cache::begin_list(self);
     }
 
-    fn finish_list(&self, listed: Vec<K>) {
-        Cache::finish_list(self, listed);
+    fn list(&self, object: K) {
+        Cache::list(self, object);
+    }
+
+    fn unlist(&self, object: &K) {
+        Cache::unlist(self, object);
+    }
+
+    fn finish_list(&self) {
+        Cache::finish_list(self);
     }
 
     fn apply(&self, object: K) {
@@ -98,7 +113,7 @@ pub(crate) trait Listens: Send + Sync {
     fn page(&self, text: &str) -> serde_json::Result<PageMeta>;
     /// It was the last; the list is as of this version.
     fn finish_list(&self, version: &str);
-    /// Hears an event.
+    /// Hears an event: until [`Heard::Listed`], one of the list, where one was begun.
     fn event(&self, text: &str) -> serde_json::Result<Heard>;
     /// See [`Sink::pause`].
     fn pause(&self) -> Duration;
@@ -108,6 +123,8 @@ pub(crate) trait Listens: Send + Sync {
 pub(crate) enum Heard {
     /// All up to this version, where one is named.
     Upto(Option<String>),
+    /// The list is complete, and as of this version.
+    Listed(String),
     /// The server gives up.
     Refused(Box<Status>),
 }
@@ -115,40 +132,54 @@ pub(crate) enum Heard {
 /// Reads for a sink.
 pub(crate) struct Reader<S: Sink> {
     sink: S,
-    listed: Mutex<Vec<S::Item>>,
+    /// A list was begun and is not complete. Until it is, no version tells how far all has been said: the list's
+    /// objects come in the order of their names.
+    listing: AtomicBool,
 }
 
 impl<S: Sink> Reader<S> {
     pub(crate) fn new(sink: S) -> Self {
-        let listed = Mutex::default();
-        Self { sink, listed }
-    }
-
-    fn listed(&self) -> MutexGuard<'_, Vec<S::Item>> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+        let listing = AtomicBool::new(false);
+        Self { sink, listing }
     }
 }
 
 impl<S: Sink> Listens for Reader<S> {
     fn begin_list(&self) {
-        self.listed().clear();
+        self.listing.store(true, Ordering::Relaxed);
         self.sink.begin_list();
     }
 
     fn page(&self, text: &str) -> serde_json::Result<PageMeta> {
         let page = S::Item::page(text, self.sink.part())?;
-        self.listed().extend(page.items.unwrap_or_default());
+        for object in page.items.into_iter().flatten() {
+            self.sink.list(object);
+        }
         Ok(page.metadata)
     }
 
     fn finish_list(&self, version: &str) {
-        let listed = std::mem::take(&mut *self.listed());
-        self.sink.finish_list(listed);
+        self.listing.store(false, Ordering::Relaxed);
+        self.sink.finish_list();
         self.sink.reach(version);
     }
 
     fn event(&self, text: &str) -> serde_json::Result<Heard> {
+        let listing = self.listing.load(Ordering::Relaxed);
         Ok(match S::Item::said(text, self.sink.part())? {
+            Said::Put(object) if listing => {
+                self.sink.list(object);
+                Heard::Upto(None)
+            }
+            Said::Gone(object) if listing => {
+                self.sink.unlist(&object);
+                Heard::Upto(None)
+            }
+            Said::Upto(_) if listing => Heard::Upto(None),
+            Said::Listed(version) => {
+                self.finish_list(&version);
+                Heard::Listed(version)
+            }
             Said::Put(object) => {
                 let version = S::version(&object).cloned();
                 self.sink.apply(object);
@@ -192,44 +223,65 @@ fn start(process: &Arc<Process>, kind: &'static str, source: Source, listener: B
 
 /// Lists, and follows the changes until it has to list anew.
 pub(crate) async fn follow(process: &Process, kind: &str, source: &Source, listener: &dyn Listens) {
-    let mut errors = 0;
-    let mut version = loop {
-        listener.begin_list();
-        match source.list(&mut |text| listener.page(text)).await {
-            Ok(version) => {
-                listener.finish_list(&version);
-                break version;
-            }
-            Err(error) => wait(process, kind, &error, &mut errors).await,
-        }
-    };
-    errors = 0;
+    let (mut version, mut errors) = (None, 0);
+    listener.begin_list();
     loop {
-        let Err(error) = changes(source, listener, &mut version, &mut errors).await else {
-            continue;
-        };
-        wait(process, kind, &error, &mut errors).await;
-        if errors >= PATIENCE || error.is_expired() {
-            return;
+        let ended = changes(source, listener, &mut version, &mut errors).await;
+        if version.is_none() {
+            // A server may have been told not to stream lists, and what broke off goes on in small steps.
+            tracing::debug!(kind, ?ended, "reading the list in pages");
+            version = Some(pages(process, kind, source, listener).await);
+            errors = 0;
+        } else if let Err(error) = ended {
+            wait(process, kind, &error, &mut errors).await;
+            if errors >= PATIENCE || error.is_expired() {
+                return;
+            }
         }
     }
 }
 
-/// One watch from `version` to its end; `version` goes with it, so that the next goes on from there.
+/// Reads a list page by page, until it is whole; gives its version.
+async fn pages(process: &Process, kind: &str, source: &Source, listener: &dyn Listens) -> String {
+    let mut errors = 0;
+    loop {
+        listener.begin_list();
+        match source.list(&mut |text| listener.page(text)).await {
+            Ok(version) => {
+                listener.finish_list(&version);
+                return version;
+            }
+            Err(error) => wait(process, kind, &error, &mut errors).await,
+        }
+    }
+}
+
+/// One watch to its end, from `version`, or from what there is now where there is none; `version` goes with it, so that
+/// the next goes on from there.
 async fn changes(
     source: &Source,
     listener: &dyn Listens,
-    version: &mut String,
+    version: &mut Option<String>,
     errors: &mut u32,
 ) -> Result<(), Error> {
     let begun = Instant::now();
     let mut quiet = true;
-    let mut lines = source.watch(version).await?;
-    lines.pause = listener.pause();
+    let mut lines = match version {
+        None => source.stream().await?,
+        Some(version) => {
+            let mut lines = source.watch(version).await?;
+            lines.pause = listener.pause();
+            lines
+        }
+    };
     while let Some(line) = lines.event().await? {
         match listener.event(utf8(&line)?)? {
-            Heard::Upto(Some(reached)) => *version = reached,
+            Heard::Upto(Some(reached)) => *version = Some(reached),
             Heard::Upto(None) => {}
+            Heard::Listed(reached) => {
+                *version = Some(reached);
+                lines.pause = listener.pause();
+            }
             Heard::Refused(status) => return Err(Error::Refused(status)),
         }
         *errors = 0;

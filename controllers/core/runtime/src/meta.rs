@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plan::{Cause, Kind};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -74,21 +74,44 @@ pub struct MetaWatch {
     _ends: DropGuard,
 }
 
-struct Ear<F>(F);
+struct Ear<F> {
+    tell: F,
+    /// What has been said of a list that is not complete.
+    listed: Mutex<Vec<Meta>>,
+}
+
+impl<F> Ear<F> {
+    fn listed(&self) -> MutexGuard<'_, Vec<Meta>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<F: Fn(Told) + Send + Sync> Sink for Ear<F> {
     type Item = Partial;
 
-    fn finish_list(&self, listed: Vec<Partial>) {
-        (self.0)(Told::All(listed.into_iter().map(|o| o.metadata).collect()));
+    fn begin_list(&self) {
+        self.listed().clear();
+    }
+
+    fn list(&self, object: Partial) {
+        self.listed().push(object.metadata);
+    }
+
+    fn unlist(&self, object: &Partial) {
+        self.listed().retain(|held| held.uid != object.metadata.uid);
+    }
+
+    fn finish_list(&self) {
+        let all = std::mem::take(&mut *self.listed());
+        (self.tell)(Told::All(all));
     }
 
     fn apply(&self, object: Partial) {
-        (self.0)(Told::Put(object.metadata));
+        (self.tell)(Told::Put(object.metadata));
     }
 
     fn remove(&self, object: &Partial) {
-        (self.0)(Told::Gone(object.metadata.clone()));
+        (self.tell)(Told::Gone(object.metadata.clone()));
     }
 
     fn version(object: &Partial) -> Option<&String> {
@@ -110,7 +133,8 @@ impl Runtime {
         let token = ends.clone();
         self.spawn(format!("watch {} (metadata)", kind.kind), async move {
             let source = source(&process, kind, namespaced);
-            let ear = Reader::new(Ear(tell));
+            let listed = Mutex::default();
+            let ear = Reader::new(Ear { tell, listed });
             let forever = async {
                 loop {
                     informer::follow(&process, kind.kind, &source, &ear).await;

@@ -1,4 +1,4 @@
-//! One kind as the API server tells it: a list in pages, then what changes.
+//! One kind as the API server tells it: what there is, as a stream or in pages, then what changes.
 //!
 //! kube-runtime has a watcher too. This one reads each event once, straight into its type: kube's goes by way of
 //! serde's tagged enums, which builds a second reader for every type of every kind (half of the program and of its
@@ -91,6 +91,8 @@ pub enum Said<K> {
     Gone(K),
     /// All up to this version has been said.
     Upto(String),
+    /// All that there was has been said; it is as of this version.
+    Listed(String),
     /// The server gives up.
     Refused(Box<Status>),
 }
@@ -135,9 +137,20 @@ impl Source {
         }
     }
 
+    /// What there is now, then [`Said::Listed`], then what happens (KEP-3157, streaming lists). The server makes no
+    /// list of all first, and an object can be read while the next is on its way.
+    pub(crate) async fn stream(&self) -> Result<Lines, Error> {
+        self.follow(&WatchParams::default().initial_events(), "")
+            .await
+    }
+
     /// What happened after `version`.
     pub(crate) async fn watch(&self, version: &str) -> Result<Lines, Error> {
-        let params = WatchParams::default().timeout(SILENCE);
+        self.follow(&WatchParams::default(), version).await
+    }
+
+    async fn follow(&self, params: &WatchParams, version: &str) -> Result<Lines, Error> {
+        let params = params.clone().timeout(SILENCE);
         let request = Request::new(&self.path).watch(&params, version);
         let request = request.map_err(kube::Error::BuildRequest)?;
         in_time(open(&self.client, asking(request, self.object))).await
@@ -374,11 +387,24 @@ impl<'de, K: DeserializeOwned> DeserializeSeed<'de> for Object<'_, K> {
         #[serde(rename_all = "camelCase")]
         struct MarkMeta {
             resource_version: String,
+            #[serde(default)]
+            annotations: MarkNotes,
+        }
+        #[derive(Default, Deserialize)]
+        struct MarkNotes {
+            #[serde(rename = "k8s.io/initial-events-end")]
+            end: Option<String>,
         }
         match self.verb {
             Verb::Bookmark => {
-                let mark = Mark::deserialize(from)?;
-                Ok(Said::Upto(mark.metadata.resource_version))
+                let MarkMeta {
+                    resource_version: version,
+                    annotations,
+                } = Mark::deserialize(from)?.metadata;
+                Ok(match annotations.end.as_deref() {
+                    Some("true") => Said::Listed(version),
+                    _ => Said::Upto(version),
+                })
             }
             Verb::Error => Ok(Said::Refused(Box::deserialize(from)?)),
             Verb::Deleted => Ok(Said::Gone(read_from(from, self.part)?)),

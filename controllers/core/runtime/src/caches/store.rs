@@ -1,6 +1,7 @@
 //! The objects of a cache, and what they are found by.
 
-use super::{IndexFn, Key};
+use super::Key;
+use super::cache::{By, IndexFn, Said};
 use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet, RandomState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -40,6 +41,40 @@ impl<K: Watched> Store<K> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<K>)> {
         self.objects.iter()
+    }
+
+    /// An object as the watch or a list shows it.
+    pub(super) fn see(&mut self, key: Key, object: &Arc<K>, by: By) -> Said<K> {
+        let version = |object: &Arc<K>| meta::resource_version(object.metadata());
+        if let Some(held) = self.objects.get(&key)
+            && !by.brings_news(version(held), version(object))
+        {
+            return Said::Before;
+        }
+        match self.insert(key, object.clone()) {
+            Some(old) if old.metadata().uid != object.metadata().uid => Said::InPlaceOf(old),
+            old => Said::New(old),
+        }
+    }
+
+    /// The incarnation is gone; gives it as it was held, if it was.
+    pub(super) fn end(&mut self, key: &Key, uid: &str) -> Option<Arc<K>> {
+        let held = self.objects.get(key)?;
+        let known = meta::uid(held.metadata()) == uid;
+        known.then(|| self.take(key)).flatten()
+    }
+
+    /// Those that are not among these.
+    pub(super) fn missing(&self, present: &AHashSet<Key>) -> Vec<Arc<K>> {
+        let missing = self.iter().filter(|(key, _)| !present.contains(key));
+        missing.map(|(_, object)| object.clone()).collect()
+    }
+
+    /// The incarnation is not there, or is marked as being deleted.
+    pub(super) fn is_going(&self, key: &Key, uid: &str) -> bool {
+        let held = self.get(key).map(|held| held.metadata());
+        let held = held.filter(|held| meta::uid(held) == uid);
+        held.is_none_or(meta::is_deleting)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -121,7 +156,7 @@ impl<K: Watched> Store<K> {
 
     /// Puts an object in, and gives the one whose place it takes. Most changes of an object change nothing that it is
     /// found by.
-    pub(super) fn insert(&mut self, key: Key, object: Arc<K>) -> Option<Arc<K>> {
+    fn insert(&mut self, key: Key, object: Arc<K>) -> Option<Arc<K>> {
         let Some(held) = self.objects.get_mut(&key) else {
             self.find_by(&key, &object);
             self.objects.insert(key, object);
@@ -168,7 +203,7 @@ impl<K: Watched> Store<K> {
         }
     }
 
-    pub(super) fn take(&mut self, key: &Key) -> Option<Arc<K>> {
+    fn take(&mut self, key: &Key) -> Option<Arc<K>> {
         let object = self.objects.remove(key)?;
         let meta = object.metadata();
         drop_key(&mut self.namespaces, &key.namespace, key);

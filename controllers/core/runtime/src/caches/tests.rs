@@ -156,7 +156,7 @@ fn version(name: &str, uid: &str, version: u64) -> ConfigMap {
 fn the_same_is_heard_whether_objects_are_kept_or_not() {
     let [kept, not] = [true, false].map(|kept| {
         let cache = Cache::new();
-        cache.kept.store(kept, std::sync::atomic::Ordering::Relaxed);
+        cache.keep(kept);
         let heard = heard(&cache);
         cache.apply(version("a", "1", 5));
         cache.apply(version("a", "1", 4));
@@ -165,12 +165,18 @@ fn the_same_is_heard_whether_objects_are_kept_or_not() {
         cache.apply(version("a", "2", 7));
         cache.apply(version("b", "3", 8));
         cache.remove(&version("a", "1", 9));
-        cache.finish_list(vec![version("a", "2", 7), version("c", "4", 3)]);
+        cache.begin_list();
+        cache.list(version("a", "2", 7));
+        cache.list(version("c", "4", 3));
+        // Listed, and then gone before all was.
+        cache.list(version("b", "3", 8));
+        cache.unlist(&version("b", "3", 10));
+        cache.finish_list();
         cache.remove(&version("c", "4", 11));
         (heard.lock().unwrap().clone(), cache.len())
     });
     let said = [
-        "+a/1", "+a/1", "-a/1", "+a/2", "+b/3", "-b/3", "+c/4", "-c/4",
+        "+a/1", "+a/1", "-a/1", "+a/2", "+b/3", "+c/4", "-b/3", "-c/4",
     ];
     assert_eq!(kept.0, said);
     assert_eq!(not.0, said);

@@ -1,9 +1,12 @@
 //! What is known of objects that are not kept: enough to tell what is new, and what is gone.
 
 use super::Key;
+use super::cache::{By, Said};
+use crate::watched::Watched;
 use ahash::{AHashMap, AHashSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::meta;
+use std::sync::Arc;
 
 /// One of each object.
 #[derive(Default)]
@@ -15,19 +18,9 @@ struct Trace {
     going: bool,
 }
 
-/// What a state of an object is.
-pub(super) enum Said {
-    /// Nothing new.
-    Before,
-    /// New, of an object that is new or was known before.
-    New,
-    /// New, of an object in whose place there was this one before.
-    InPlaceOf(ObjectMeta),
-}
-
 impl Traces {
-    /// An object as the watch or a list shows it; who is trusted may show an older state.
-    pub(super) fn see(&mut self, key: Key, of: &ObjectMeta, trusted: bool) -> Said {
+    /// An object as the watch or a list shows it.
+    pub(super) fn see<K: Watched>(&mut self, key: Key, of: &ObjectMeta, by: By) -> Said<K> {
         let new = Trace {
             uid: meta::uid(of).into(),
             version: meta::resource_version(of),
@@ -35,14 +28,14 @@ impl Traces {
         };
         let Some(held) = self.0.get_mut(&key) else {
             self.0.insert(key, new);
-            return Said::New;
+            return Said::New(None);
         };
-        if held.version == new.version || !(new.version > held.version || trusted) {
+        if !by.brings_news(held.version, new.version) {
             return Said::Before;
         }
         let old = std::mem::replace(held, new);
         match old.uid == held.uid {
-            true => Said::New,
+            true => Said::New(None),
             false => Said::InPlaceOf(bare(&key, &old)),
         }
     }
@@ -54,9 +47,9 @@ impl Traces {
     }
 
     /// Those that are not among these.
-    pub(super) fn missing(&self, present: &AHashSet<Key>) -> impl Iterator<Item = ObjectMeta> {
+    pub(super) fn missing<K: Watched>(&self, present: &AHashSet<Key>) -> Vec<Arc<K>> {
         let missing = self.0.iter().filter(|(key, _)| !present.contains(key));
-        missing.map(|(key, held)| bare(key, held))
+        missing.map(|(key, held)| bare(key, held)).collect()
     }
 
     /// The incarnation is not there, or is marked as being deleted.
@@ -66,11 +59,14 @@ impl Traces {
     }
 }
 
-fn bare(key: &Key, held: &Trace) -> ObjectMeta {
-    ObjectMeta {
+/// An object of which no more is known than this.
+fn bare<K: Watched>(key: &Key, held: &Trace) -> Arc<K> {
+    let mut object = K::default();
+    *object.metadata_mut() = ObjectMeta {
         name: Some(key.name.to_string()),
         namespace: (!key.namespace.is_empty()).then(|| key.namespace.to_string()),
         uid: Some(held.uid.to_string()),
         ..ObjectMeta::default()
-    }
+    };
+    Arc::new(object)
 }

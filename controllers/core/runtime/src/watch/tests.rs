@@ -87,6 +87,12 @@ async fn a_watch_says_what_changes_and_how_far_it_has_come() {
             "BOOKMARK",
             &json!({ "metadata": { "resourceVersion": "9" } }),
         ),
+        line(
+            "BOOKMARK",
+            &json!({ "metadata": {
+                "resourceVersion": "10", "annotations": { "k8s.io/initial-events-end": "true" },
+            } }),
+        ),
         // Sorted, as a server in memory may write it.
         format!("{{\"object\":{a},\"type\":\"ADDED\"}}\n"),
         // Broken off.
@@ -105,6 +111,7 @@ async fn a_watch_says_what_changes_and_how_far_it_has_come() {
         Said::Put(a()),
         Said::Gone(a()),
         upto,
+        Said::Listed("10".to_owned()),
         Said::Put(a()),
     ];
     assert_eq!(heard, wanted);
