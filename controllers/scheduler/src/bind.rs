@@ -18,6 +18,7 @@ use std::time::Duration;
 /// The longest message of an event, in bytes; the API server refuses longer ones.
 const NOTE_LIMIT: usize = 1024;
 const SCHEDULED: &str = "PodScheduled";
+const UNSCHEDULABLE: &str = "Unschedulable";
 const FAILED: &str = "FailedScheduling";
 
 /// How a binding ended.
@@ -50,7 +51,7 @@ pub fn binding(info: &PodInfo, node: &str) -> Action {
 }
 
 /// The event of a pod that was given a node.
-pub(crate) fn scheduled(info: &PodInfo, node: &str) -> Note {
+fn scheduled(info: &PodInfo, node: &str) -> Note {
     let (namespace, name) = (info.namespace(), &info.name);
     let message = format!("Successfully assigned {namespace}/{name} to {node}");
     Note::normal(&info.reference(), "Scheduled", message)
@@ -76,7 +77,7 @@ fn truncate(message: &str) -> String {
 pub fn says(info: &PodInfo, message: &str) -> bool {
     info.condition(SCHEDULED).is_some_and(|condition| {
         condition.status == "False"
-            && condition.reason.as_deref() == Some("Unschedulable")
+            && condition.reason.as_deref() == Some(UNSCHEDULABLE)
             && condition.message.as_deref() == Some(message)
     })
 }
@@ -88,25 +89,39 @@ pub fn unschedulable(
     nominated: Option<&str>,
     now: Timestamp,
 ) -> Action {
+    not_scheduled(info, UNSCHEDULABLE, message, nominated, now).because("no node will do")
+}
+
+/// Writes into the pod's condition what went wrong about it, and that no room is made for it.
+pub fn failed(info: &PodInfo, message: &str, now: Timestamp) -> Action {
+    not_scheduled(info, "SchedulerError", message, None, now).because("an extender failed")
+}
+
+fn not_scheduled(
+    info: &PodInfo,
+    reason: &str,
+    message: &str,
+    nominated: Option<&str>,
+    now: Timestamp,
+) -> Action {
     let old = info
         .condition(SCHEDULED)
         .filter(|old| old.status == "False");
+    let since = old.and_then(|old| old.last_transition_time.clone());
     let condition = PodCondition {
         type_: SCHEDULED.to_owned(),
         status: "False".to_owned(),
-        reason: Some("Unschedulable".to_owned()),
+        reason: Some(reason.to_owned()),
         message: Some(message.to_owned()),
         observed_generation: info.generation(),
-        last_transition_time: old
-            .and_then(|old| old.last_transition_time.clone())
-            .or(Some(Time(now))),
+        last_transition_time: since.or(Some(Time(now))),
         last_probe_time: None,
     };
     let body = json!({
         "metadata": { "uid": &*info.uid },
         "status": { "conditions": [condition], "nominatedNodeName": nominated },
     });
-    Action::patch_status(info.reference(), PatchType::Strategic, body).because("no node will do")
+    Action::patch_status(info.reference(), PatchType::Strategic, body)
 }
 
 /// Makes room for a pod: those that have to leave are marked and then deleted, those for which room was made there before
@@ -177,21 +192,40 @@ pub(crate) async fn bind(
         }
         _ => Fate::Unbound,
     };
-    match fate {
-        Fate::Bound => executor.note(&scheduled(info, node)),
-        Fate::Unbound if !failure.is_benign() && failure.cause != Cause::NotFound => {
-            executor.note(&failed_scheduling(
-                info,
-                &format!("binding rejected: {}", failure.message),
-            ));
-        }
-        _ => {}
-    }
+    let is_news = !failure.is_benign() && failure.cause != Cause::NotFound;
+    let why = format!("binding rejected: {}", failure.message);
+    note(executor, info, node, fate, is_news.then_some(&*why));
     fate
 }
 
+/// How a binding ended that an extender was asked for. An answer that says that it failed, or was lost, may come from one
+/// that has bound the pod.
+pub(crate) async fn bound(
+    runtime: &Runtime,
+    executor: &Executor,
+    info: &PodInfo,
+    node: &str,
+    outcome: Result<(), String>,
+) -> Fate {
+    let (fate, why) = match outcome {
+        Ok(()) => (Fate::Bound, None),
+        Err(error) => (whereabouts(runtime, info, node).await, Some(error)),
+    };
+    note(executor, info, node, fate, why.as_deref());
+    fate
+}
+
+/// Tells in an event where the pod is, or why it is nowhere.
+fn note(executor: &Executor, info: &PodInfo, node: &str, fate: Fate, why: Option<&str>) {
+    match (fate, why) {
+        (Fate::Bound, _) => executor.note(&scheduled(info, node)),
+        (Fate::Unbound, Some(why)) => executor.note(&failed_scheduling(info, why)),
+        _ => {}
+    }
+}
+
 /// Asks the API server itself where the pod is, until it answers.
-pub(crate) async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
+async fn whereabouts(runtime: &Runtime, info: &PodInfo, node: &str) -> Fate {
     const LONGEST: Duration = Duration::from_secs(5);
     let pods: Api<Pod> = Api::namespaced(runtime.client().clone(), info.namespace());
     let mut wait = Duration::from_millis(100);

@@ -3,18 +3,13 @@
 //! Upstream: `pkg/scheduler/schedule_one.go` (`findNodesThatPassExtenders`, `prioritizeNodes`, `extendersBinding`),
 //! `framework/preemption/preemption.go` (`callExtenders`).
 
-use crate::bind::{self, Fate};
 use crate::extender::{About, Answer, Candidate, Extender, Opinion, Question};
 use crate::pods::PodInfo;
 use futures::future::join_all;
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use objects::meta;
-use plan::{Action, PatchType};
 use runtime::outside::Outside;
-use runtime::{Executor, Runtime};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// The extenders of a scheduler, those that cannot be gone on without first.
@@ -68,16 +63,7 @@ impl Extenders {
             )
             .await;
             let sifted = answer.and_then(|it| extender.sift(&it, &mut nodes, &mut opinion));
-            if let Err(error) = sifted {
-                if !extender.is_ignorable {
-                    return Err(error);
-                }
-                tracing::info!(
-                    extender = extender.url,
-                    error,
-                    "goes on without an extender"
-                );
-            }
+            without(extender, sifted)?;
         }
         // Of one node there is none that is better.
         if nodes.len() > 1 {
@@ -118,16 +104,9 @@ impl Extenders {
             }
             let question = extender.about_victims(pod, &candidates);
             let answer = post(outside, &extender.preempt, &question).await;
-            match answer.and_then(|it| extender.victims(&it, &candidates)) {
-                Ok(left) => candidates = left,
-                Err(error) if extender.is_ignorable => {
-                    tracing::info!(
-                        extender = extender.url,
-                        error,
-                        "goes on without an extender"
-                    );
-                }
-                Err(error) => return Err(error),
+            let left = answer.and_then(|it| extender.victims(&it, &candidates));
+            if let Some(left) = without(extender, left)? {
+                candidates = left;
             }
         }
         Ok(candidates)
@@ -138,63 +117,29 @@ impl Extenders {
         for (extender, outside) in self.with(&info.like, |of| &of.bind) {
             let question = Extender::about_binding(info, node);
             let answer = post(outside, &extender.bind, &question).await;
-            match answer.and_then(|it| Extender::binding(&it)) {
-                Err(error) if extender.is_ignorable => {
-                    tracing::info!(
-                        extender = extender.url,
-                        error,
-                        "goes on without an extender"
-                    );
-                }
-                outcome => return Some(outcome),
+            let bound = answer.and_then(|it| Extender::binding(&it));
+            if let Some(outcome) = without(extender, bound).transpose() {
+                return Some(outcome);
             }
         }
         None
     }
 }
 
-/// How a binding ended that an extender was asked for. An answer that says that it failed, or was lost, may come from one
-/// that has bound the pod.
-pub(crate) async fn bound(
-    runtime: &Runtime,
-    executor: &Executor,
-    info: &PodInfo,
-    node: &str,
-    outcome: Result<(), String>,
-) -> Fate {
-    let Err(error) = outcome else {
-        executor.note(&bind::scheduled(info, node));
-        return Fate::Bound;
-    };
-    let fate = bind::whereabouts(runtime, info, node).await;
-    match fate {
-        Fate::Bound => executor.note(&bind::scheduled(info, node)),
-        Fate::Unbound => executor.note(&bind::failed_scheduling(info, &error)),
-        Fate::Elsewhere => {}
+/// Goes on without an extender, where that is allowed.
+fn without<T>(extender: &Extender, answer: Result<T, String>) -> Result<Option<T>, String> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if extender.is_ignorable => {
+            tracing::info!(
+                extender = extender.url,
+                error,
+                "goes on without an extender"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    fate
-}
-
-/// Writes into the pod's condition what went wrong about it, and that no room is made for it.
-pub(crate) fn failed(info: &PodInfo, message: &str, now: Timestamp) -> Action {
-    let old = info
-        .condition("PodScheduled")
-        .filter(|old| old.status == "False");
-    let since = old.and_then(|old| old.last_transition_time.clone());
-    let condition = PodCondition {
-        type_: "PodScheduled".to_owned(),
-        status: "False".to_owned(),
-        reason: Some("SchedulerError".to_owned()),
-        message: Some(message.to_owned()),
-        observed_generation: info.generation(),
-        last_transition_time: since.or(Some(Time(now))),
-        last_probe_time: None,
-    };
-    let body = json!({
-        "metadata": { "uid": &*info.uid },
-        "status": { "conditions": [condition], "nominatedNodeName": null },
-    });
-    Action::patch_status(info.reference(), PatchType::Strategic, body).because("an extender failed")
 }
 
 async fn post(outside: &Outside, verb: &str, question: &Value) -> Result<Value, String> {

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::bind;
 use crate::kit::{claim, class, merge, node, pod, requests, uses, volume};
-use k8s_openapi::api::core::v1::Event;
+use crate::pods::PodInfo;
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
+use objects::meta;
 use serde_json::{Value, json};
 use sim::{Effect, Fault, Lost, Sim};
 

@@ -182,7 +182,7 @@ impl Server {
                 nodes.truncate(half(nodes.len()));
                 let passed = nodes
                     .iter()
-                    .map(|node| meta::name(&node.metadata).to_owned());
+                    .map(|node| objects::meta::name(&node.metadata).to_owned());
                 let passed = passed.collect();
                 Answer::Nodes(Ok(Opinion {
                     passed,
