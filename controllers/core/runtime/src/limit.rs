@@ -11,6 +11,8 @@ const MIN: f64 = 1.0;
 /// Each is a connection of its own (HTTP/1.1) with buffers and a TLS session at both ends; an API server that
 /// answers within 5 ms takes six thousand requests a second through so many.
 const MAX: f64 = 32.0;
+/// Work that is so close together is one burst of it.
+const LULL: Duration = Duration::from_millis(20);
 
 /// The window. Clones are the same window.
 #[derive(Clone, Default)]
@@ -28,6 +30,8 @@ struct State {
     in_flight: usize,
     /// Of these, what loops wait for.
     work: usize,
+    /// When the last of what they waited for was done.
+    worked: Option<Instant>,
     closed_until: Option<Instant>,
 }
 
@@ -36,7 +40,7 @@ struct State {
 pub(crate) enum Priority {
     /// A loop waits for it.
     Work,
-    /// Nobody waits for it: it goes when no work is on its way, and as if it were work from then on.
+    /// Nobody waits for it: it goes when there is a lull of work, and as if it were work from then on.
     Spare(Instant),
 }
 
@@ -46,6 +50,7 @@ impl Default for State {
             window: START,
             in_flight: 0,
             work: 0,
+            worked: None,
             closed_until: None,
         }
     }
@@ -90,14 +95,21 @@ impl Limit {
         }
     }
 
-    /// Waits until no work is on its way.
+    /// Waits until no work is on its way, and none is likely to follow at once.
     async fn lull(&self) {
         loop {
             let idle = self.0.idle.notified();
-            if self.state().work == 0 {
-                return;
+            let (work, quiet_from) = {
+                let state = self.state();
+                (state.work, state.worked.map(|worked| worked + LULL))
+            };
+            match (work, quiet_from) {
+                (0, Some(quiet_from)) if quiet_from > Instant::now() => {
+                    tokio::time::sleep_until(quiet_from).await;
+                }
+                (0, _) => return,
+                _ => idle.await,
             }
-            idle.await;
         }
     }
 
@@ -136,6 +148,9 @@ impl Drop for Permit {
         state.in_flight -= 1;
         state.work -= usize::from(self.work);
         let idle = self.work && state.work == 0;
+        if idle {
+            state.worked = Some(Instant::now());
+        }
         drop(state);
         self.limit.0.freed.notify_one();
         if idle {
@@ -146,7 +161,7 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Limit, Priority, START};
+    use super::{LULL, Limit, Priority, START};
     use std::time::Duration;
     use tokio::time::{Instant, timeout};
 
@@ -184,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_waits_for_goes_when_no_work_is_on_its_way_or_when_it_is_due() {
+    async fn what_nobody_waits_for_goes_between_bursts_of_work_or_when_it_is_due() {
         let limit = Limit::default();
         let due = Instant::now() + Duration::from_secs(10);
         let first = limit.acquire(Priority::Spare(due)).await;
@@ -198,10 +213,13 @@ mod tests {
         let finish = async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             drop(work);
+            // What follows at once belongs to it.
+            tokio::time::sleep(LULL / 2).await;
+            drop(limit.acquire(Priority::Work).await);
         };
         let start = Instant::now();
         let (spare, ()) = tokio::join!(spare, finish);
-        assert_eq!(start.elapsed().as_secs(), 3);
+        assert_eq!(start.elapsed(), Duration::from_secs(3) + LULL * 3 / 2);
         drop(spare);
 
         let _work = limit.acquire(Priority::Work).await;

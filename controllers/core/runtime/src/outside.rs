@@ -143,3 +143,6 @@ fn config(url: &str, tls: &Tls) -> Result<Config, kube::config::KubeconfigError>
         serde_json::from_value(whole).expect("these are the fields of a kubeconfig");
     Config::try_from(kubeconfig)
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,13 @@ fn who_works_beside_the_stock_ones_has_kinds_in_those_groups() {
         let has = role.rules.iter().any(|rule| exchanged(rule.group));
         assert!(has || !role.beside, "{}", role.name);
     }
+    for (builtin, ours) in BESIDE {
+        let versions = ["v1", "v2"].into_iter().filter(|version| {
+            let ours = format!("{ours}/{version}");
+            Family::Corten.group_version(&format!("{builtin}/{version}")) == ours
+        });
+        assert_eq!(versions.count(), 1, "{builtin}");
+    }
 }
 
 #[test]

@@ -15,6 +15,14 @@ const GROUPS: [(&str, &str); 3] = [
     ("autoscaling/v2", "autoscaling.corten.dev/v2"),
 ];
 
+/// The group version of a manifest of a built-in kind, and ours of the same kind.
+fn both(manifest: &Value) -> Result<[&'static str; 2]> {
+    let version = manifest["apiVersion"].as_str().context("apiVersion")?;
+    let mut pairs = GROUPS.iter().filter(|(built_in, _)| *built_in == version);
+    let (built_in, ours) = pairs.next().context("a kind that both have")?;
+    Ok([built_in, ours])
+}
+
 /// The manifests in the folder of examples.
 fn examples() -> Result<Vec<Value>> {
     let mut folders = vec![PathBuf::from(concat!(
@@ -415,16 +423,9 @@ fn what_is_refused_is_refused_with_the_same_field() -> Outcome {
         for (kind, patch) in wrong() {
             let mut manifest = example(kind)?;
             json_patch_merge(&mut manifest, &patch);
-            let version = manifest["apiVersion"]
-                .as_str()
-                .context("apiVersion")?
-                .to_owned();
-            let (_, ours) = GROUPS
-                .iter()
-                .find(|(built_in, _)| *built_in == version)
-                .context("a group")?;
+            let versions = both(&manifest)?;
             let mut said = Vec::new();
-            for version in [&*version, ours] {
+            for version in versions {
                 manifest["apiVersion"] = json!(version);
                 let path = format!("{}?dryRun=All", path(&ns, version, kind));
                 said.push(ask(&ns, Method::POST, &path, &manifest).await?);
@@ -448,15 +449,8 @@ fn what_never_changes_is_the_same() -> Outcome {
             "Job",
         ] {
             let mut manifest = example(kind)?;
-            let version = manifest["apiVersion"]
-                .as_str()
-                .context("apiVersion")?
-                .to_owned();
-            let (_, ours) = GROUPS
-                .iter()
-                .find(|(built_in, _)| *built_in == version)
-                .context("a group")?;
-            for version in [&*version, ours] {
+            let versions = both(&manifest)?;
+            for version in versions {
                 manifest["apiVersion"] = json!(version);
                 let (code, said) =
                     ask(&ns, Method::POST, &path(&ns, version, kind), &manifest).await?;
@@ -465,7 +459,7 @@ fn what_never_changes_is_the_same() -> Outcome {
             let name = manifest["metadata"]["name"].as_str().context("name")?;
             for (_, patch) in fixed().into_iter().filter(|(of, _)| *of == kind) {
                 let mut said = Vec::new();
-                for version in [&*version, ours] {
+                for version in versions {
                     let path = format!("{}/{name}?dryRun=All", path(&ns, version, kind));
                     said.push(ask(&ns, Method::PATCH, &path, &patch).await?);
                 }

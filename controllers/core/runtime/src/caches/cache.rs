@@ -52,14 +52,30 @@ pub(super) enum Said<K> {
     InPlaceOf(Arc<K>),
 }
 
+/// What has been said of a list that is not complete.
+struct Listed<K> {
+    /// The objects that are there.
+    keys: AHashSet<Key>,
+    /// Those of them that have not been taken in.
+    later: Vec<(Key, Arc<K>)>,
+}
+
+impl<K> Default for Listed<K> {
+    fn default() -> Self {
+        Self {
+            keys: AHashSet::new(),
+            later: Vec::new(),
+        }
+    }
+}
+
 /// All objects of one kind that this process sees.
 pub struct Cache<K: Watched> {
     store: RwLock<Store<K>>,
     /// Somebody here looks objects up; otherwise there are traces of them, and nothing in the store.
     kept: AtomicBool,
     traces: Mutex<Traces>,
-    /// What has been said of a list that is not complete.
-    listed: Mutex<AHashSet<Key>>,
+    listed: Mutex<Listed<K>>,
     /// What those read of each object who only listen.
     heard: Mutex<Vec<Part<'static>>>,
     listeners: RwLock<Vec<Listener<K>>>,
@@ -222,7 +238,7 @@ impl<K: Watched> Cache<K> {
     }
 
     pub(crate) fn begin_list(&self) {
-        self.listed().clear();
+        *self.listed() = Listed::default();
         self.lists_begun.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -231,7 +247,8 @@ impl<K: Watched> Cache<K> {
         if let Some(version) = meta::resource_version(object.metadata()) {
             self.seen.fetch_max(version, Ordering::AcqRel);
         }
-        self.put(object, By::Watch);
+        let (key, object) = self.read_in(object);
+        self.take_in(key, object, By::Watch);
         self.advanced.notify_waiters();
     }
 
@@ -262,25 +279,41 @@ impl<K: Watched> Cache<K> {
     }
 
     /// An object of a list that was begun. How far all has been seen does not follow from it.
+    ///
+    /// Of the first list each is taken in at once: nobody decides anything before it is complete. Those of a later one
+    /// wait until then, as a half of it shows what never was: who has come in the meantime, and who has gone.
     pub(crate) fn list(&self, object: K) {
-        let key = self.put(object, By::List);
-        self.listed().insert(key);
+        let (key, object) = self.read_in(object);
+        if self.is_synced() {
+            let mut listed = self.listed();
+            listed.keys.insert(key.clone());
+            listed.later.push((key, object));
+        } else {
+            self.take_in(key.clone(), object, By::List);
+            self.listed().keys.insert(key);
+        }
     }
 
     /// An object of a list that was begun is gone; it is when the list is complete.
     pub(crate) fn unlist(&self, object: &K) {
-        self.listed().remove(&Key::of(object.metadata()));
+        let key = Key::of(object.metadata());
+        let mut listed = self.listed();
+        listed.keys.remove(&key);
+        listed.later.retain(|(later, _)| *later != key);
     }
 
     /// The list is complete: what is not in it is gone, also where a watch event for that never came.
     pub(crate) fn finish_list(&self) {
         let listed = std::mem::take(&mut *self.listed());
         let gone = match self.is_kept() {
-            true => self.read().missing(&listed),
-            false => self.traces().missing(&listed),
+            true => self.read().missing(|key| listed.keys.contains(key)),
+            false => self.traces().missing(|key| listed.keys.contains(key)),
         };
         for object in gone {
             self.remove(&object);
+        }
+        for (key, object) in listed.later {
+            self.take_in(key, object, By::List);
         }
         self.lists_done
             .store(self.lists_begun.load(Ordering::Acquire), Ordering::Release);
@@ -305,7 +338,7 @@ impl<K: Watched> Cache<K> {
         self.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listed(&self) -> MutexGuard<'_, AHashSet<Key>> {
+    fn listed(&self) -> MutexGuard<'_, Listed<K>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -317,22 +350,25 @@ impl<K: Watched> Cache<K> {
         self.whole.load(Ordering::Relaxed)
     }
 
-    /// Takes a state in that was shown, and gives its key.
-    fn put(&self, mut object: K, by: By) -> Key {
+    /// What is kept of an object that was read, and its key.
+    fn read_in(&self, mut object: K) -> (Key, Arc<K>) {
         if !self.is_whole() {
             slim(&mut object);
         }
         // What was read has spare room in each list, and holes where something was left out. A copy has neither, and
         // what it was made from leaves its place as a whole.
-        let new = Arc::new(object.clone());
-        drop(object);
-        let key = Key::of(new.metadata());
+        let kept = Arc::new(object.clone());
+        (Key::of(kept.metadata()), kept)
+    }
+
+    /// Takes in a state that was shown.
+    fn take_in(&self, key: Key, new: Arc<K>, by: By) {
         let said = match self.is_kept() {
-            true => self.write().see(key.clone(), &new, by),
-            false => self.traces().see(key.clone(), new.metadata(), by),
+            true => self.write().see(key, &new, by),
+            false => self.traces().see(key, new.metadata(), by),
         };
         let old = match said {
-            Said::Before => return key,
+            Said::Before => return,
             Said::New(old) => old,
             Said::InPlaceOf(gone) => {
                 self.tell_gone(gone);
@@ -343,7 +379,6 @@ impl<K: Watched> Cache<K> {
             old,
             new: Some(new),
         });
-        key
     }
 
     fn tell_gone(&self, old: Arc<K>) {

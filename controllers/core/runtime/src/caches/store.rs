@@ -64,9 +64,9 @@ impl<K: Watched> Store<K> {
         known.then(|| self.take(key)).flatten()
     }
 
-    /// Those that are not among these.
-    pub(super) fn missing(&self, present: &AHashSet<Key>) -> Vec<Arc<K>> {
-        let missing = self.iter().filter(|(key, _)| !present.contains(key));
+    /// Those that are not there any more.
+    pub(super) fn missing(&self, is_there: impl Fn(&Key) -> bool) -> Vec<Arc<K>> {
+        let missing = self.iter().filter(|(key, _)| !is_there(key));
         missing.map(|(_, object)| object.clone()).collect()
     }
 

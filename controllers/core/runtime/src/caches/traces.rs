@@ -3,7 +3,7 @@
 use super::Key;
 use super::cache::{By, Said};
 use crate::watched::Watched;
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::meta;
 use std::sync::Arc;
@@ -46,9 +46,9 @@ impl Traces {
         known && self.0.remove(key).is_some()
     }
 
-    /// Those that are not among these.
-    pub(super) fn missing<K: Watched>(&self, present: &AHashSet<Key>) -> Vec<Arc<K>> {
-        let missing = self.0.iter().filter(|(key, _)| !present.contains(key));
+    /// Those that are not there any more.
+    pub(super) fn missing<K: Watched>(&self, is_there: impl Fn(&Key) -> bool) -> Vec<Arc<K>> {
+        let missing = self.0.iter().filter(|(key, _)| !is_there(key));
         missing.map(|(key, held)| bare(key, held)).collect()
     }
 
