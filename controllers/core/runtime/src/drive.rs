@@ -3,6 +3,7 @@
 use crate::caches::{Caches, Key};
 use crate::controller::{Controller, Moment, Watches};
 use crate::execute::Executor;
+use crate::guard::PROBE;
 use crate::ledger::{Ledger, Marks};
 use crate::process::Process;
 use crate::queue::Queue;
@@ -127,6 +128,10 @@ impl<C: Controller> Loop<C> {
         let Some(object) = self.caches.of::<C::Object>().find(key) else {
             return self.gone(key).await;
         };
+        let labels = object.metadata().labels.as_ref();
+        if labels.is_some_and(|labels| labels.contains_key(PROBE)) {
+            return self.queue.forget(key);
+        }
         let uid = meta::uid(object.metadata()).to_owned();
         if let Some(kind) = self.ledger.unseen(&self.caches, key, &uid) {
             return self.hold(key, kind);

@@ -15,9 +15,12 @@
 //! That loops are level-triggered is what makes two leaders harmless; the election keeps that rare.
 
 mod fence;
+mod notes;
 mod record;
 
 pub use fence::Fence;
+pub(crate) use notes::Board;
+pub use notes::Notes;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -113,7 +116,21 @@ impl ElectionOptions {
     }
 }
 
-/// `<host name>_<random UUID>`, as upstream's components call themselves.
+/// Stands in the identity of each process of ours, and in none of a stock component.
+const OURS: &str = "_corten_";
+
+/// Whether who holds a Lease under this identity is a process of ours.
+pub fn is_ours(identity: &str) -> bool {
+    identity.contains(OURS)
+}
+
+/// Who holds this Lease; empty if nobody does.
+pub fn holder(lease: &Lease) -> &str {
+    record::holder(lease)
+}
+
+/// `<host name>_corten_<random UUID>`: as upstream's components call themselves, but for the word that tells ours from
+/// theirs.
 pub fn identity() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
@@ -125,7 +142,7 @@ pub fn identity() -> String {
     let bits = rand::random::<u128>() & !(0xf << 76 | 0x3 << 62) | (0x4 << 76 | 0x2 << 62);
     let hex = format!("{bits:032x}");
     format!(
-        "{host}_{}-{}-{}-{}-{}",
+        "{host}{OURS}{}-{}-{}-{}-{}",
         &hex[..8],
         &hex[8..12],
         &hex[12..16],
@@ -146,6 +163,7 @@ struct Inner {
     metrics: Metrics,
     random: Mutex<StdRng>,
     fence: Fence,
+    board: Arc<Board>,
 }
 
 impl Elector {
@@ -163,6 +181,7 @@ impl Elector {
             metrics,
             random: Mutex::new(random),
             fence: Fence::default(),
+            board: Arc::default(),
         }))
     }
 
@@ -184,6 +203,7 @@ impl Elector {
             lost,
             stop,
             fence: self.0.fence.clone(),
+            board: self.0.board.clone(),
             task: Some(task),
         }
     }
@@ -230,6 +250,7 @@ pub struct Leadership {
     lost: CancellationToken,
     stop: CancellationToken,
     fence: Fence,
+    board: Arc<Board>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -237,6 +258,11 @@ impl Leadership {
     /// Says until when what the lease guards may write.
     pub fn fence(&self) -> Fence {
         self.fence.clone()
+    }
+
+    /// What stands on the Lease besides who holds it; kept up to date by the renewals.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.board.clone()
     }
 
     /// Returns when the lease could not be renewed in time; the process has to end with code 1.
@@ -348,9 +374,11 @@ impl Inner {
     async fn try_acquire_or_renew(&self, observed: &mut Observed) -> Result<bool, Trouble> {
         let (options, now) = (&self.options, self.clock.now());
         // The leader's usual way: one write on what it wrote last.
-        if let Some(lease) = observed.renewed(options, now, Instant::now()) {
+        if let Some(mut lease) = observed.renewed(options, now, Instant::now()) {
+            self.board.add(&mut lease);
             match self.replace(&lease).await {
                 Ok(lease) => {
+                    self.board.look(&lease);
                     observed.set(lease, Instant::now());
                     return Ok(true);
                 }
@@ -375,8 +403,10 @@ impl Inner {
                 debug!(lease = %self.describe(), holder = by, "another process leads");
                 Ok(false)
             }
-            Attempt::Write(lease) => {
+            Attempt::Write(mut lease) => {
+                self.board.add(&mut lease);
                 let lease = self.replace(&lease).await?;
+                self.board.look(&lease);
                 observed.set(lease, Instant::now());
                 Ok(true)
             }

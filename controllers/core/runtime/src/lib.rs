@@ -26,6 +26,7 @@ mod drive;
 mod error;
 mod execute;
 pub mod groups;
+pub mod guard;
 mod informer;
 pub mod keys;
 pub mod lease;

@@ -2,10 +2,13 @@
 
 use crate::args::{self, ClientArgs, LeaderElectionArgs, LoggingArgs, ServingArgs};
 use crate::groups::Family;
-use crate::lease::{Elector, Lost};
+use crate::guard::{Duties, Guard, IfStockRuns, Refused, STOCK_NAMESPACE};
+use crate::lease::{ElectionOptions, Elector, Lost, holder, is_ours};
 use crate::{Options, Runtime};
 use clap::{Args, FromArgMatches};
-use kube::{Client, Config};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client, Config};
+use std::convert::Infallible;
 use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,6 +30,10 @@ pub struct CommonArgs {
     /// Whether one of several waits for the other.
     #[command(flatten)]
     pub election: LeaderElectionArgs,
+    /// What to do where kube-controller-manager or kube-scheduler does the same work: refuse to begin, wait until it lets
+    /// go (`corten takeover`), or ignore it
+    #[arg(help_heading = "Leader election", long, value_enum, value_name = "WHAT", default_value_t = IfStockRuns::Refuse, hide_possible_values = true)]
+    pub if_stock_runs: IfStockRuns,
     /// Where health and metrics are served.
     #[command(flatten)]
     pub serving: ServingArgs,
@@ -103,14 +110,29 @@ impl fmt::Display for Misuse {
 impl std::error::Error for Misuse {}
 
 /// Runs a program until it is told to end (SIGINT, SIGTERM) or loses its lease: connects, serves health and
-/// metrics, waits to become leader, then calls `begin`, which asks the runtime for what it wants to run.
+/// metrics, waits to become leader, sees that no stock program does the same work ([`crate::guard`]), then calls `begin`,
+/// which asks the runtime for what it wants to run.
 ///
-/// Gives the exit code: 0 when it was told to end, 1 when the lease was lost, 2 for wrong flags.
+/// Gives the exit code: 0 when it was told to end, 1 when the lease was lost or a stock program is in the way, 2 for wrong
+/// flags.
 pub async fn serve<F>(component: Component, args: CommonArgs, begin: F) -> ExitCode
 where
     F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
 {
-    match run(component, args, begin).await {
+    serve_as(component, Duties::of(component.name), args, begin).await
+}
+
+/// The same of a program whose name does not say what it does.
+pub async fn serve_as<F>(
+    component: Component,
+    duties: Duties,
+    args: CommonArgs,
+    begin: F,
+) -> ExitCode
+where
+    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+{
+    match run(component, duties, args, begin).await {
         Ok(code) => code,
         Err(Misuse(sentence)) => {
             eprintln!("{}: {sentence}", component.name);
@@ -119,7 +141,12 @@ where
     }
 }
 
-async fn run<F>(component: Component, args: CommonArgs, begin: F) -> Result<ExitCode, Misuse>
+async fn run<F>(
+    component: Component,
+    duties: Duties,
+    args: CommonArgs,
+    begin: F,
+) -> Result<ExitCode, Misuse>
 where
     F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
 {
@@ -160,38 +187,142 @@ where
             () = told_to_end() => {}
         }
         runtime.stop(PATIENCE).await;
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     };
-    match election {
-        None => work.await,
-        Some(options) => lead(client, options, clock, &runtime, work).await,
+    // Of Corten's own groups no stock program knows.
+    let duties = match args.group {
+        Family::Builtin => duties,
+        Family::Corten => Duties::Apart,
+    };
+    let (how, own) = (args.if_stock_runs, election.as_ref());
+    let mut guard = Guard::new(client.clone(), clock.clone(), duties.clone(), how, own);
+    let ended = match election {
+        None => guarded(&mut guard, &runtime, work).await,
+        Some(options) => {
+            let stands = Stands {
+                client,
+                options,
+                clock,
+                duties,
+            };
+            stands.lead(&mut guard, &runtime, work).await
+        }
+    };
+    if let Some(guard) = &mut guard {
+        guard.tidy().await;
+    }
+    match ended? {
+        Ended::Told => Ok(ExitCode::SUCCESS),
+        Ended::Lost => {
+            tracing::error!("the lease could not be renewed in time, another one leads now");
+            Ok(ExitCode::from(Lost::EXIT_CODE))
+        }
+        Ended::Refused(Refused(why)) => {
+            eprintln!("{}: {why}", component.name);
+            Ok(ExitCode::FAILURE)
+        }
     }
 }
 
-async fn lead(
-    client: Client,
-    options: crate::lease::ElectionOptions,
-    clock: crate::Clock,
+/// Why a program ends.
+enum Ended {
+    Told,
+    Lost,
+    Refused(Refused),
+}
+
+/// Does its work, while no stock program is in the way of it.
+async fn guarded(
+    guard: &mut Option<Guard>,
     runtime: &Runtime,
-    work: impl Future<Output = Result<ExitCode, Misuse>>,
-) -> Result<ExitCode, Misuse> {
-    let elector = Elector::new(client, options, clock, runtime.metrics().clone());
-    let leadership = tokio::select! {
-        leadership = elector.acquire() => leadership,
-        () = told_to_end() => return Ok(ExitCode::SUCCESS),
+    work: impl Future<Output = Result<(), Misuse>>,
+) -> Result<Ended, Misuse> {
+    let Some(guard) = guard else {
+        return work.await.map(|()| Ended::Told);
     };
-    runtime.fence(leadership.fence());
-    // From here on `work` sees to its own end: the lease is given up when nothing runs any more.
-    let ended = tokio::select! {
-        ended = work => Some(ended),
-        () = leadership.lost() => None,
-    };
-    let Some(ended) = ended else {
-        tracing::error!("the lease could not be renewed in time, another one leads now");
-        return Ok(ExitCode::from(Lost::EXIT_CODE));
-    };
-    leadership.release().await;
-    ended
+    tokio::select! {
+        begun = guard.begin() => if let Err(refused) = begun {
+            return Ok(Ended::Refused(refused));
+        },
+        () = told_to_end() => return Ok(Ended::Told),
+    }
+    tokio::select! {
+        ended = work => ended.map(|()| Ended::Told),
+        refused = guard.watch() => {
+            runtime.stop(PATIENCE).await;
+            Ok(Ended::Refused(refused))
+        }
+    }
+}
+
+/// A program that stands for election.
+struct Stands {
+    client: Client,
+    options: ElectionOptions,
+    clock: crate::Clock,
+    duties: Duties,
+}
+
+impl Stands {
+    async fn lead(
+        self,
+        guard: &mut Option<Guard>,
+        runtime: &Runtime,
+        work: impl Future<Output = Result<(), Misuse>>,
+    ) -> Result<Ended, Misuse> {
+        let (client, clock) = (self.client.clone(), self.clock.clone());
+        let elector = Elector::new(
+            client,
+            self.options.clone(),
+            clock,
+            runtime.metrics().clone(),
+        );
+        let leadership = tokio::select! {
+            leadership = elector.acquire() => leadership,
+            () = told_to_end() => return Ok(Ended::Told),
+            never = self.says_who_holds_it() => match never {},
+        };
+        runtime.fence(leadership.fence());
+        if let Some(guard) = guard {
+            guard.led_by(&leadership);
+        }
+        // From here on `work` sees to its own end: the lease is given up when nothing runs any more.
+        let ended = tokio::select! {
+            ended = guarded(guard, runtime, work) => ended,
+            () = leadership.lost() => return Ok(Ended::Lost),
+        };
+        if let Some(guard) = guard {
+            guard.tidy().await;
+        }
+        leadership.release().await;
+        ended
+    }
+
+    /// Says once if it waits for a stock program, which may hold the Lease for ever, and does nothing more.
+    async fn says_who_holds_it(&self) -> Infallible {
+        tokio::time::sleep(PATIENCE).await;
+        let (own, stock) = (&self.options, self.duties.stock());
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &own.namespace);
+        let is_same = own.namespace == STOCK_NAMESPACE && own.name == stock;
+        let lease = match is_same && self.duties != Duties::Apart {
+            // Who stands for it may read it; if not now, the elector says so.
+            true => leases.get_opt(&own.name).await.ok().flatten(),
+            false => None,
+        };
+        let by = lease.as_ref().map(holder).unwrap_or_default();
+        if !by.is_empty() && !is_ours(by) {
+            tracing::warn!(
+                "{stock} ({by}) holds the Lease for which this process stands, and may do so for ever; to work beside it, \
+                 or to take over from it, stand for another: --leader-elect-resource-name=corten-{}",
+                if stock == "kube-scheduler" {
+                    "scheduler"
+                } else {
+                    "controllers"
+                }
+            );
+        }
+        std::future::pending().await
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -364,15 +364,47 @@ fn options_are_checked_as_client_go_does() {
 }
 
 #[test]
-fn identities_are_a_host_name_and_a_uuid_of_version_4() {
+fn identities_are_a_host_name_our_name_and_a_uuid_of_version_4() {
     let (one, other) = (identity(), identity());
     assert_ne!(one, other);
-    let (host, uuid) = one.rsplit_once('_').unwrap();
+    let (host, uuid) = one.split_once("_corten_").unwrap();
     assert!(!host.is_empty());
+    assert!(is_ours(&one) && !is_ours(&one.replace("_corten_", "_")));
     let parts: Vec<_> = uuid.split('-').map(str::len).collect();
     assert_eq!(parts, [8, 4, 4, 4, 12]);
     assert_eq!(&uuid[14..15], "4");
     assert!("89ab".contains(&uuid[19..20]), "{uuid}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_holder_says_and_what_it_is_asked_stands_on_the_lease() {
+    let server = Server::default();
+    let leadership = server.elector("a").0.acquire().await;
+    let board = leadership.board();
+    let mut notes = board.seen();
+    board.say("said", "by a".to_owned());
+    pass(3.0).await;
+    assert_eq!(notes.borrow_and_update().get("said").unwrap(), "by a");
+    // Another writes; the renewal that it meets is made anew on what was written.
+    {
+        let mut state = server.0.lock().unwrap();
+        state.version += 1;
+        let version = state.version.to_string();
+        let lease = state.lease.as_mut().unwrap();
+        lease["metadata"]["annotations"]["asked"] = "by another".into();
+        lease["metadata"]["resourceVersion"] = version.into();
+    }
+    pass(3.0).await;
+    assert!(notes.has_changed().unwrap());
+    let seen = notes.borrow_and_update().clone();
+    assert_eq!((&*seen["said"], &*seen["asked"]), ("by a", "by another"));
+    leadership.release().await;
+    let next = server.elector("b").0.acquire().await;
+    assert_eq!(
+        *next.board().seen().borrow(),
+        seen,
+        "who comes next reads it"
+    );
 }
 
 #[tokio::test(start_paused = true)]
