@@ -69,7 +69,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "corten.components" -}}
 {{- $top := . -}}
 {{- $all := list -}}
-{{- $group := ternary (list "--group=corten.dev") list (eq .Values.mode "beside") -}}
+{{- $beside := eq .Values.mode "beside" -}}
+{{- $wait := "--if-stock-runs=wait" -}}
+{{- $group := ternary (list "--group=corten.dev") (list $wait) $beside -}}
 {{- with .Values.controllers -}}{{- if .enabled -}}
 {{- $names := (include "corten.chosen" (dict "top" $top "words" .controllers) | fromJson).names -}}
 {{- if not $names -}}{{- fail "controllers.controllers chooses none: set controllers.enabled to false" -}}{{- end -}}
@@ -84,7 +86,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- with .Values.scheduler -}}{{- if .enabled -}}
 {{- $own := ternary "corten" "default-scheduler" (eq $top.Values.mode "beside") -}}
-{{- $args := list "scheduler" -}}
+{{- $args := ternary (list "scheduler") (list "scheduler" $wait) $beside -}}
 {{- if .config -}}
 {{- $args = append $args "--config=/etc/corten/scheduler.yaml" -}}
 {{- else -}}

@@ -7,6 +7,7 @@ use controlplane::AssetOptions;
 use jiff::SignedDuration;
 use registry::Settings;
 use runtime::args::{ClientArgs, LoggingArgs};
+use runtime::guard::IfStockRuns;
 use runtime::serve::{CommonArgs, Misuse, WORKERS};
 use serviceaccount::Issuer;
 use std::path::PathBuf;
@@ -133,6 +134,10 @@ pub(crate) struct Up {
     pub(crate) hollow: NodeArgs,
     #[command(flatten)]
     pub(crate) assets: AssetArgs,
+    /// What to do where kube-controller-manager or kube-scheduler does the same work on an API server that you have:
+    /// refuse, wait or ignore
+    #[arg(help_heading = "Client", long, value_enum, value_name = "WHAT", default_value_t = IfStockRuns::Refuse, hide_possible_values = true)]
+    pub(crate) if_stock_runs: IfStockRuns,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
     #[command(flatten)]

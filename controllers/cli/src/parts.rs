@@ -6,7 +6,8 @@ use registry::Settings;
 use runtime::Runtime;
 use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
 use runtime::groups::Family;
-use runtime::serve::{Component, Misuse, serve};
+use runtime::guard::Duties;
+use runtime::serve::{Component, Misuse, serve, serve_as};
 use std::process::ExitCode;
 
 /// `corten controllers`
@@ -23,12 +24,15 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
     );
     // What is wrong with the flags is told before anybody is asked.
     let family = flags.common.group;
-    if let Err(error) = registry::select_in(family, &names) {
-        eprintln!("{}: {error}", component.name);
-        return ExitCode::from(2);
-    }
-    let manager = flags.manager;
-    serve(component, flags.common, |runtime, config| {
+    let chosen = match registry::select_in(family, &names) {
+        Ok(chosen) => chosen.iter().map(|entry| entry.name.to_owned()).collect(),
+        Err(error) => {
+            eprintln!("{}: {error}", component.name);
+            return ExitCode::from(2);
+        }
+    };
+    let (manager, duties) = (flags.manager, Duties::Controllers(chosen));
+    serve_as(component, duties, flags.common, |runtime, config| {
         let root_ca = match file {
             Some(file) => {
                 let read = std::fs::read_to_string(&file);
@@ -66,7 +70,8 @@ pub(crate) async fn scheduler(args: Scheduler) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    serve(component, args.common, |runtime, _| {
+    let duties = Duties::Pods(options.names());
+    serve_as(component, duties, args.common, |runtime, _| {
         let scheduler = scheduler::Scheduler::new(runtime, options).map_err(Misuse)?;
         scheduler.run();
         Ok(())

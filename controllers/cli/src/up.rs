@@ -16,6 +16,7 @@ use registry::{NODE_IPAM, Settings};
 use runtime::Runtime;
 use runtime::args::{self, ClientArgs};
 use runtime::groups::Family;
+use runtime::guard::{self, Duties};
 use runtime::serve::{Misuse, told_to_end};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -111,6 +112,7 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
         .map_err(|error| Misuse(error.to_string()))?;
     eprintln!("• running against {}", config.cluster_url);
     let settings = ManagerArgs::default().settings(args::root_ca(&config))?;
+    free(&config, up).await?;
     let cluster = Cluster::begin(&config, up, &settings).await?;
     let outcome = async {
         cluster.ready(up.nodes as usize).await?;
@@ -124,6 +126,21 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
     };
     cluster.runtime.stop(LAST).await;
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Sees that nobody else does on this API server what is about to begin.
+async fn free(config: &Config, up: &Up) -> anyhow::Result<()> {
+    let client = args::connect(config, &runtime::metrics::Metrics::default())?;
+    args::check_server(&client).await?;
+    let chosen = registry::select(&up.controllers.controllers)?;
+    let names = chosen.iter().map(|entry| entry.name.to_owned()).collect();
+    let pods = scheduler::Options::default().names();
+    for duties in [Duties::Controllers(names), Duties::Pods(pods)] {
+        let (client, clock) = (client.clone(), runtime::Clock::system());
+        let checked = guard::check(client, clock, duties, up.if_stock_runs);
+        checked.await.map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
 }
 
 /// The controllers of a cluster of our own sign with its authorities.

@@ -10,7 +10,7 @@ mod services;
 mod storage;
 mod workloads;
 
-pub use parts::{ELECTION, LEASE};
+pub use parts::{ELECTION, GUARD, LEASE, STOCK, probe_of};
 
 /// One thing that a part may do: a rule of an RBAC role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

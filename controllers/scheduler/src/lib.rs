@@ -107,6 +107,12 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The schedulerNames of all profiles.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.profiles.iter().map(|profile| profile.name.clone());
+        names.collect()
+    }
+
     /// The default plugins for the pods of this schedulerName.
     pub fn named(name: &str) -> Self {
         Self {

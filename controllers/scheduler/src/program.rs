@@ -3,7 +3,8 @@
 use crate::plugin::Own;
 use crate::{Options, Scheduler};
 use clap::Parser;
-use runtime::serve::{CommonArgs, Component, Misuse, serve};
+use runtime::guard::Duties;
+use runtime::serve::{CommonArgs, Component, Misuse, serve_as};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +37,8 @@ pub async fn run(own: &[Own]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    serve(component, args.common, |runtime, _| {
+    let duties = Duties::Pods(options.names());
+    serve_as(component, duties, args.common, |runtime, _| {
         let scheduler = Scheduler::new(runtime, options).map_err(Misuse)?;
         scheduler.run();
         Ok(())

@@ -15,12 +15,14 @@ pub(crate) fn text() -> String {
         text.push_str(&format!("  {builtin}: {ours}\n"));
     }
     text.push_str("election:\n");
-    rules(&mut text, "  ", &roles::ELECTION);
+    rules(&mut text, "  ", roles::ELECTION.rules);
+    text.push_str("guard:\n");
+    rules(&mut text, "  ", roles::GUARD.rules);
     let is_component = |role: &&Role| matches!(role.name, "scheduler" | "nodes");
     text.push_str("components:\n");
     for role in roles::all().filter(is_component) {
         text.push_str(&format!("  {}:\n", role.name));
-        rules(&mut text, "    ", role);
+        rules(&mut text, "    ", role.rules);
     }
     text.push_str("controllers:\n");
     for role in roles::all().filter(|role| !is_component(role)) {
@@ -32,14 +34,18 @@ pub(crate) fn text() -> String {
         } = role;
         text.push_str(&format!("  {name}:\n    beside: {beside}\n"));
         text.push_str(&format!("    onlyByName: {only_by_name}\n"));
-        rules(&mut text, "    ", role);
+        rules(&mut text, "    ", role.rules);
+        if let Some(rule) = roles::probe_of(name) {
+            text.push_str("    probe:\n");
+            rules(&mut text, "      ", std::slice::from_ref(rule));
+        }
     }
     text
 }
 
-fn rules(text: &mut String, indent: &str, role: &Role) {
+fn rules(text: &mut String, indent: &str, rules: &[Rule]) {
     text.push_str(&format!("{indent}rules:\n"));
-    for rule in role.rules {
+    for rule in rules {
         let Rule {
             group,
             resources,

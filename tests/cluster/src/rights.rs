@@ -10,7 +10,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBind
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
-use registry::roles::{ELECTION, LEASE, Rule};
+use registry::roles::{ELECTION, GUARD, LEASE, Rule, STOCK, probe_of};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -166,11 +166,25 @@ pub(crate) async fn of(
         }
         object
     };
-    let lease = json!({ "rules": ELECTION.rules.iter().map(lease).collect::<Vec<_>>() });
-    let roles = Api::<Role>::namespaced(client.clone(), NAMESPACE);
-    apply(&roles, meta.clone(), lease).await?;
-    let roles = Api::<RoleBinding>::namespaced(client.clone(), NAMESPACE);
-    apply(&roles, meta, binding("Role")).await?;
+    let mut home: Vec<Value> = ELECTION.rules.iter().map(lease).collect();
+    home.extend(parts.iter().filter_map(|part| probe_of(part)).map(rule));
+    let stock = |rule: &Rule| {
+        let mut object = self::rule(rule);
+        if rule.names == [STOCK] {
+            object["resourceNames"] = json!([match parts {
+                ["scheduler"] => "kube-scheduler",
+                _ => "kube-controller-manager",
+            }]);
+        }
+        object
+    };
+    let stock = GUARD.rules.iter().map(stock).collect::<Vec<_>>();
+    for (namespace, rules) in [(NAMESPACE, home), ("kube-system", stock)] {
+        let roles = Api::<Role>::namespaced(client.clone(), namespace);
+        apply(&roles, meta.clone(), json!({ "rules": rules })).await?;
+        let roles = Api::<RoleBinding>::namespaced(client.clone(), namespace);
+        apply(&roles, meta.clone(), binding("Role")).await?;
+    }
     let request = TokenRequest {
         spec: Some(TokenRequestSpec {
             expiration_seconds: Some(24 * 3600),

@@ -54,6 +54,8 @@ const OFTEN: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_secs(5);
 /// A stock process that was at work and is gone comes back, unless it was taken out for good.
 const GRACE: Duration = Duration::from_mins(1);
+/// What kube-scheduler serves if it is told nothing else.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
 /// Our own word on our Lease is there with the next renewal.
 const WRITTEN: Duration = Duration::from_secs(5);
 
@@ -130,6 +132,22 @@ enum Found {
 #[derive(Debug)]
 pub(crate) struct Refused(pub(crate) String);
 
+/// Sees that no stock program does the work of a process that stands for no election and is about to begin.
+///
+/// # Errors
+/// One does, and nobody said to wait for it: one paragraph that says what to do.
+pub async fn check(
+    client: Client,
+    clock: Clock,
+    duties: Duties,
+    how: IfStockRuns,
+) -> Result<(), String> {
+    let Some(mut guard) = Guard::new(client, clock, duties, how, None) else {
+        return Ok(());
+    };
+    guard.begin().await.map_err(|Refused(why)| why)
+}
+
 /// One process's guard.
 pub(crate) struct Guard {
     eye: Eye,
@@ -146,8 +164,8 @@ struct Lead {
 }
 
 impl Guard {
-    /// A guard for a process with these duties, if it needs one: not if it is told to ignore stock programs, nor if it
-    /// stands for the stock program's own Lease.
+    /// A guard for a process with these duties, if it needs one: not if it does nothing that a stock program does (a
+    /// scheduler of another name), if it is told to ignore those, or if it stands for the stock program's own Lease.
     pub(crate) fn new(
         client: Client,
         clock: Clock,
@@ -157,7 +175,12 @@ impl Guard {
     ) -> Option<Self> {
         let same =
             |own: &ElectionOptions| own.namespace == STOCK_NAMESPACE && own.name == duties.stock();
-        if how == IfStockRuns::Ignore || duties == Duties::Apart || election.is_some_and(same) {
+        let differs = match &duties {
+            Duties::Apart => true,
+            Duties::Pods(names) => !names.iter().any(|name| name == DEFAULT_SCHEDULER),
+            Duties::Controllers(_) => false,
+        };
+        if how == IfStockRuns::Ignore || differs || election.is_some_and(same) {
             return None;
         }
         let (home, lease) = election.map_or((STOCK_NAMESPACE, "corten"), |own| {

@@ -1,4 +1,4 @@
-use super::{BESIDE, ELECTION, LEASE, all, role};
+use super::{BESIDE, ELECTION, GUARD, LEASE, STOCK, all, probe_of, role};
 use crate::TABLE;
 use runtime::groups::Family;
 use std::collections::BTreeSet;
@@ -79,4 +79,16 @@ fn a_role_is_found_by_its_name_and_an_election_is_about_one_lease() {
     assert_eq!(role("job-controller").map(|role| role.beside), Some(true));
     assert!(role("job").is_none());
     assert_eq!(ELECTION.rules[0].names, [LEASE]);
+}
+
+#[test]
+fn a_part_may_make_the_objects_by_which_it_looks_for_the_stock_one_and_no_others() {
+    for role in all() {
+        let rule = probe_of(role.name).map(|rule| (rule.group, rule.resources[0]));
+        assert_eq!(rule, runtime::guard::probed(role.name), "{}", role.name);
+    }
+    let probed = all().filter_map(|role| probe_of(role.name));
+    let verbs: BTreeSet<_> = probed.flat_map(|rule| rule.verbs).copied().collect();
+    assert_eq!(verbs, BTreeSet::from(["create", "delete", "get"]));
+    assert_eq!(GUARD.rules[0].names, [STOCK]);
 }

@@ -28,8 +28,6 @@ const AT_FIRST: SignedDuration = SignedDuration::from_secs(30);
 const SOON: Duration = Duration::from_millis(250);
 /// So many objects of a kind are looked at for signs.
 const SOME: u32 = 200;
-/// What kube-scheduler serves if it is told nothing else.
-const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
 /// What is known of the stock program.
 pub(super) struct Eye {
@@ -110,10 +108,8 @@ impl Eye {
         let by = holder(lease).to_owned();
         let at = match &self.duties {
             Duties::Apart => Vec::new(),
-            Duties::Pods(names) => {
-                let same = names.iter().filter(|name| *name == DEFAULT_SCHEDULER);
-                same.cloned().collect()
-            }
+            // The default one among them, or nobody would look.
+            Duties::Pods(names) => names.clone(),
             Duties::Controllers(_) => match self.controllers(lease).await {
                 Err(Error::Api(status)) if matches!(status.code, 401 | 403 | 422) => {
                     let why = status.message.clone();

@@ -441,6 +441,16 @@ fn who_stands_for_the_stock_programs_own_lease_needs_no_guard() {
         IfStockRuns::Refuse,
         "corten-nodes"
     ));
-    let pods = Duties::Pods(vec!["default-scheduler".to_owned()]);
-    assert!(!guards(pods, IfStockRuns::Refuse, "kube-scheduler"));
+    let pods = |name: &str| Duties::Pods(vec![name.to_owned()]);
+    assert!(!guards(
+        pods("default-scheduler"),
+        IfStockRuns::Refuse,
+        "kube-scheduler"
+    ));
+    assert!(guards(
+        pods("default-scheduler"),
+        IfStockRuns::Refuse,
+        "corten"
+    ));
+    assert!(!guards(pods("corten"), IfStockRuns::Refuse, "corten"));
 }
