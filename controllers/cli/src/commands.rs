@@ -1,7 +1,7 @@
 //! What can be asked of `corten`, and what each flag means.
 
 use crate::rollout::Rollout;
-use crate::{check, crds, kubectl, parts, rollout, state, up, why};
+use crate::{check, crds, kubectl, parts, rollout, state, takeover, up, why};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use jiff::SignedDuration;
@@ -43,6 +43,10 @@ pub(crate) enum Command {
     Why(Why),
     /// Say how a rollout goes, go back, pause, resume or restart it; of built-in kinds and Corten's own
     Rollout(Rollout),
+    /// Have Corten's controllers and scheduler work in the place of kube-controller-manager's and kube-scheduler
+    Takeover(HandOverArgs),
+    /// Undo that: the stock programs work again, and Corten's stand by
+    Handback(HandOverArgs),
     /// Print the CustomResourceDefinitions of Corten's own groups, for `kubectl apply --server-side -f -`
     Crds,
     /// Make a Deployment with one replica, wait until it is available, and delete it: do the loops work?
@@ -307,6 +311,56 @@ pub(crate) struct Check {
     pub(crate) client: ClientArgs,
 }
 
+/// Where the stock programs' static pods are, and what of them.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HandOverArgs {
+    /// Folder of static pods, as kubeadm has it; on this machine, or in the node that --kind names
+    #[arg(
+        help_heading = "Control plane",
+        long,
+        value_name = "DIR",
+        default_value = "/etc/kubernetes/manifests"
+    )]
+    pub(crate) manifests: PathBuf,
+    /// Reach them in this node of kind (`kind-control-plane`), through its container engine
+    #[arg(help_heading = "Control plane", long, value_name = "NODE")]
+    pub(crate) kind: Option<String>,
+    /// The container engine of --kind
+    #[arg(
+        help_heading = "Control plane",
+        long,
+        value_name = "PROGRAM",
+        default_value = "docker"
+    )]
+    pub(crate) engine: String,
+    /// Change nothing: say what is to be set, and wait until it is
+    #[arg(help_heading = "Control plane", long, conflicts_with_all = ["kind", "backup"])]
+    pub(crate) by_hand: bool,
+    /// Folder for what was there before [default: corten-handback beside the manifests' folder]
+    #[arg(help_heading = "Control plane", long, value_name = "DIR")]
+    pub(crate) backup: Option<PathBuf>,
+    /// One part only [default: all that processes of Corten wait for]
+    #[arg(long, value_enum, value_name = "PART")]
+    pub(crate) only: Option<Only>,
+    /// Say what would be changed, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// How long the other side may take
+    #[arg(long, value_name = "DURATION", value_parser = runtime::args::parse_duration, default_value = "3m")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+/// One of the stock programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Only {
+    /// kube-controller-manager
+    Controllers,
+    /// kube-scheduler
+    Scheduler,
+}
+
 impl Command {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -319,6 +373,8 @@ impl Command {
             Self::Nodes(args) => Ok(parts::nodes(args).await),
             Self::Why(args) => why::run(args).await,
             Self::Rollout(args) => rollout::run(args).await,
+            Self::Takeover(args) => takeover::take(args).await,
+            Self::Handback(args) => takeover::give_back(args).await,
             Self::Crds => Ok(crds::print()),
             Self::Check(args) => check::run(args).await,
             Self::Stand => {

@@ -3,7 +3,7 @@
 //! `corten up` starts an API server, controllers, scheduler and nodes and shows what they do;
 //! `corten controllers`, `corten scheduler` and `corten nodes` are the parts one by one, against any
 //! kubeconfig; `corten why` says why a pod has no node, `corten rollout` how far a rollout is, `corten check` whether
-//! loops work. Start reading at [`commands`], then `up.rs`.
+//! loops work, `corten takeover` has them work in the place of the stock ones. Start reading at [`commands`], then `up.rs`.
 #![forbid(unsafe_code)]
 
 mod apply;
@@ -17,6 +17,7 @@ mod progress;
 mod rollout;
 mod state;
 mod storage;
+mod takeover;
 mod up;
 mod view;
 mod why;

@@ -293,6 +293,12 @@ pub fn upstreams() -> Vec<&'static str> {
     names.filter(|name| *name != HOSTPATH).collect()
 }
 
+/// The other name of a controller, which upstream's flag takes too.
+pub fn alias(name: &str) -> Option<&'static str> {
+    let entry = TABLE.iter().find(|entry| entry.name == name);
+    entry.map(|entry| entry.alias)
+}
+
 /// The controllers that `--controllers` names. As upstream's flag: `*` are all, `NAME` is one, `-NAME` is
 /// not one; the first word about a controller counts; an unknown name is an error.
 ///
