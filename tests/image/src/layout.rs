@@ -1,7 +1,6 @@
 //! The OCI image layout (`github.com/opencontainers/image-spec`, image-layout.md): what `ctr images import`, `skopeo` and
 //! `crane` read.
 
-use crate::USER;
 use crate::tar::{Entry, What, archive};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -14,25 +13,18 @@ pub struct Label<'a> {
     pub name: &'a str,
     /// OCI's name of the machine: `amd64`, `arm64`.
     pub machine: &'a str,
-    /// The version of the program.
-    pub version: &'a str,
+    /// What is run, and as whom: the object `config` of an image's configuration.
+    pub config: Value,
+    /// The manifest's annotations.
+    pub about: Value,
 }
 
 /// The files of a layout with one image: a layer with `contents`.
 pub fn layout(contents: &[Entry], label: &Label<'_>) -> Vec<Entry> {
     let layer = archive(contents);
-    let about = json!({
-        "org.opencontainers.image.title": "corten",
-        "org.opencontainers.image.version": label.version,
-        "org.opencontainers.image.licenses": "Apache-2.0",
-        "org.opencontainers.image.description": "Kubernetes' control loops",
-    });
     let config = bytes(&json!({
         "architecture": label.machine, "os": "linux",
-        "config": {
-            "User": format!("{USER}:{USER}"), "Entrypoint": [format!("/{}", crate::PROGRAM)],
-            "Env": ["PATH=/bin"], "WorkingDir": "/", "Labels": about,
-        },
+        "config": label.config,
         "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
         "history": [{ "created_by": "cargo run -p image" }],
     }));
@@ -40,7 +32,7 @@ pub fn layout(contents: &[Entry], label: &Label<'_>) -> Vec<Entry> {
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": described("application/vnd.oci.image.config.v1+json", &config),
         "layers": [described("application/vnd.oci.image.layer.v1.tar", &layer)],
-        "annotations": about,
+        "annotations": label.about,
     }));
     let mut named = described("application/vnd.oci.image.manifest.v1+json", &manifest);
     named["platform"] = json!({ "architecture": label.machine, "os": "linux" });

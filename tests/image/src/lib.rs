@@ -11,6 +11,8 @@ pub mod layout;
 pub mod tar;
 
 use anyhow::{Context, Result};
+use layout::Label;
+use serde_json::json;
 use std::path::Path;
 use tar::{Entry, What};
 
@@ -52,6 +54,26 @@ pub fn contents(program: &Path, bill: &bill::Bill) -> Result<Vec<Entry>> {
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
+}
+
+/// What is said of the image that is called `name`, for `machine` (OCI's word for it): the program is run, as nobody.
+pub fn label<'a>(name: &'a str, machine: &'a str) -> Label<'a> {
+    let about = json!({
+        "org.opencontainers.image.title": "corten",
+        "org.opencontainers.image.version": env!("CARGO_PKG_VERSION"),
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.description": "Kubernetes' control loops",
+    });
+    let config = json!({
+        "User": format!("{USER}:{USER}"), "Entrypoint": [format!("/{PROGRAM}")],
+        "Env": ["PATH=/bin"], "WorkingDir": "/", "Labels": about,
+    });
+    Label {
+        name,
+        machine,
+        config,
+        about,
+    }
 }
 
 /// The names under which the program is one of its parts, and its own.

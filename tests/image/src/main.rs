@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use image::layout::{Label, layout};
-use image::{bill, contents, elf, tar, unpack};
+use image::layout::layout;
+use image::{bill, contents, elf, label, tar, unpack};
 use std::path::{Path, PathBuf};
 
 /// Makes the container image of Corten from the built program, without an engine.
@@ -38,11 +38,7 @@ fn main() -> Result<()> {
     let bill = bill::of(root.context("the workspace")?, "corten")?;
     let entries = contents(&args.program, &bill)?;
     let program = std::fs::read(&args.program)?;
-    let label = Label {
-        name: &args.name,
-        machine: elf::of(&program)?,
-        version: env!("CARGO_PKG_VERSION"),
-    };
+    let label = label(&args.name, elf::of(&program)?);
     let files = layout(&entries, &label);
     if let Some(folder) = &args.rootfs {
         unpack(&entries, folder)?;

@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use crate::bill::Bill;
-use crate::layout::{Label, digest, layout};
+use crate::layout::{digest, layout};
 use crate::tar::{Entry, What, archive};
-use crate::{bill, contents, elf, unpack};
+use crate::{bill, contents, elf, label, unpack};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -111,11 +111,7 @@ fn an_archive_is_one_that_others_read() {
 
 #[test]
 fn a_layout_names_each_blob_by_its_digest_and_is_the_same_each_time() {
-    let label = Label {
-        name: "registry.example.com/corten:0.1.0",
-        machine: "amd64",
-        version: "0.1.0",
-    };
+    let label = label("registry.example.com/corten:0.1.0", "amd64");
     let files = layout(&made(), &label);
     assert_eq!(files, layout(&made(), &label));
     let folder = folder("layout");

@@ -41,8 +41,10 @@ pub enum Tool {
     KubeControllerManager,
     /// `kube-scheduler`, to compare with.
     KubeScheduler,
-    /// `kubelet`, to compare with.
+    /// `kubelet`, for nodes with real containers.
     Kubelet,
+    /// `kube-proxy`, beside it.
+    KubeProxy,
     /// `kwok`, fake nodes to compare with.
     Kwok,
     /// `e2e.test`, upstream's end-to-end and conformance suite.
@@ -125,6 +127,12 @@ impl Tool {
                 "kubelet",
                 "k8s.io/kubernetes/cmd/kubelet",
                 55,
+                Some(KubernetesBinary),
+            ),
+            Tool::KubeProxy => kubernetes(
+                "kube-proxy",
+                "k8s.io/kubernetes/cmd/kube-proxy",
+                15,
                 Some(KubernetesBinary),
             ),
             Tool::E2e => kubernetes(
