@@ -38,7 +38,7 @@ pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Kind, Namespace, alone, with_namespace};
-pub use program::program;
+pub use program::{program, standalone};
 pub use rights::Rights;
 pub use second::Second;
 pub use shown::{free_port, scrape};

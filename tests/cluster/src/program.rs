@@ -1,7 +1,7 @@
 //! The program `corten`, for those who test it as its users run it.
 
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The program given by hand, or the one that Cargo builds beside the one that asks.
@@ -12,7 +12,6 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
     if let Some(file) = given {
         return std::path::absolute(&file).with_context(|| file.display().to_string());
     }
-    let me = std::env::current_exe().context("where this program is")?;
     let profile: &[&str] = match cfg!(debug_assertions) {
         true => &[],
         false => &["--release"],
@@ -25,13 +24,7 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
         let built = build.status().context("cargo")?.success();
         ensure!(built, "corten could not be built");
     }
-    // Tests are a folder further down than programs.
-    let beside = me.parent().context("where this program is")?;
-    let dir = match beside.file_name() {
-        Some(name) if name == "deps" => beside.parent().unwrap_or(beside),
-        _ => beside,
-    };
-    let file = dir.join("corten");
+    let file = there()?;
     ensure!(
         file.is_file(),
         "there is no {}; build it with: cargo build -p corten {}",
@@ -39,4 +32,38 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
         profile.join(" ")
     );
     Ok(file)
+}
+
+/// The program for a container: linked statically and without symbols, copied to `to`. Only the last step of the build is
+/// another than that of [`program`].
+///
+/// # Errors
+/// It cannot be built.
+pub fn standalone(to: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").context("this runs under cargo test")?;
+    let mut build = Command::new(cargo);
+    build.args(["rustc", "--quiet", "--package", "corten", "--bin", "corten"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    build.args(["--", "-Ctarget-feature=+crt-static", "-Cstrip=symbols"]);
+    ensure!(
+        build.status().context("cargo")?.success(),
+        "corten could not be built for a container"
+    );
+    // Both are put into the same place, under the same name.
+    std::fs::copy(there()?, to).with_context(|| to.display().to_string())?;
+    program(None).map(drop)
+}
+
+/// Where Cargo puts it.
+fn there() -> Result<PathBuf> {
+    let me = std::env::current_exe().context("where this program is")?;
+    // Tests are a folder further down than programs.
+    let beside = me.parent().context("where this program is")?;
+    let dir = match beside.file_name() {
+        Some(name) if name == "deps" => beside.parent().unwrap_or(beside),
+        _ => beside,
+    };
+    Ok(dir.join("corten"))
 }
