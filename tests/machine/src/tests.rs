@@ -35,7 +35,7 @@ async fn story() -> Result<()> {
         machines.push(Machine::start(&plane, &network, number, &[]).await?);
     }
     let client = Client::try_from(plane.admin_config())?;
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_mins(1);
     let nodes: Api<Node> = Api::all(client.clone());
     within(patience, "both nodes are ready", async || {
         for machine in &mut machines {
