@@ -1,10 +1,11 @@
 //! The chart in `charts/corten`: what of it is made from the code ([`files`]), and tests that Helm and a real API server
-//! take what it renders.
+//! take what it renders. That its pods run, and do what they are for, is in `real`: on machines with real containers.
 //!
 //! `UPDATE=1 cargo test -p chart` writes the files anew; without it the tests fail where one is not as it would be made.
 #![forbid(unsafe_code)]
 
 mod crds;
+pub mod helm;
 mod readme;
 mod roles;
 

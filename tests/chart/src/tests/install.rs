@@ -1,9 +1,10 @@
 //! A real API server: does it take what the chart renders, and do installing, upgrading, rolling back and uninstalling do
 //! what they say. Pods are hollow here: what they run does not run.
 
-use super::helm::{ok, rendered, values};
+use super::helm::{rendered, values};
 use super::kind;
 use crate::folder;
+use crate::helm::ok;
 use anyhow::{Context, Result, ensure};
 use cluster::{Actor, Cluster, Outcome};
 use k8s_openapi::api::apps::v1::Deployment;

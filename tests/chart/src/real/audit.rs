@@ -1,0 +1,67 @@
+//! What the chart's accounts have asked for, and what they were refused: the audit log of the API server.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+const POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  userGroups: ['system:serviceaccounts:corten-system']
+- level: None
+";
+
+pub(crate) struct Audit {
+    policy: PathBuf,
+    log: PathBuf,
+}
+
+impl Audit {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            policy: folder.join("audit.yaml"),
+            log: folder.join("audit.log"),
+        }
+    }
+
+    /// The API server's flags.
+    pub(crate) fn flags(&self) -> Result<Vec<OsString>> {
+        std::fs::write(&self.policy, POLICY)?;
+        let (policy, log) = (self.policy.display(), self.log.display());
+        let flags = [
+            format!("--audit-policy-file={policy}"),
+            format!("--audit-log-path={log}"),
+        ];
+        Ok(flags.map(Into::into).to_vec())
+    }
+
+    /// Nothing that an account of the chart asked for was forbidden by RBAC; each of `accounts` has asked for something.
+    pub(crate) fn nothing_was_refused(&self, accounts: &[&str]) -> Result<()> {
+        let log = std::fs::read_to_string(&self.log).context("the audit log")?;
+        let (mut requests, mut refused) = (BTreeMap::<String, u32>::new(), BTreeSet::new());
+        for line in log.lines() {
+            let event: Value = serde_json::from_str(line).context("a line of the audit log")?;
+            let user = event["user"]["username"].as_str().unwrap_or_default();
+            let account = user.rsplit(':').next().unwrap_or_default();
+            *requests.entry(account.to_owned()).or_default() += 1;
+            if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+                let (verb, uri) = (&event["verb"], &event["requestURI"]);
+                refused.insert(format!("{account}: {verb} {uri}"));
+            }
+        }
+        println!("requests of the chart's accounts: {requests:?}");
+        ensure!(refused.is_empty(), "refused: {refused:#?}");
+        for account in accounts {
+            ensure!(
+                requests.contains_key(*account),
+                "{account} asked for nothing"
+            );
+        }
+        Ok(())
+    }
+}
