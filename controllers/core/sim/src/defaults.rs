@@ -9,7 +9,7 @@ use crate::meta::{self, child};
 
 /// Fills in the fields of a kind that depend on nothing but the object; runs on every write.
 pub(crate) fn fill(kind: &Kind, object: &mut Value) {
-    match kind.kind {
+    match kind.rules() {
         "Pod" => {
             pod_spec(child(object, "spec"));
             pod(child(object, "spec"));
@@ -128,7 +128,7 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
 
 /// Fills in what is given once, at creation.
 pub(crate) fn fill_new(kind: &Kind, object: &mut Value) {
-    match kind.kind {
+    match kind.rules() {
         "Pod" => {
             let gated = !meta::array(object, "/spec/schedulingGates").is_empty();
             let mut status = json!({ "phase": "Pending", "qosClass": qos(object) });

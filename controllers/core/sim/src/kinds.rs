@@ -22,6 +22,7 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::{
     CSINode, StorageClass, VolumeAttachment, VolumeAttributesClass,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub enum Generation {
     SpecAndAnnotations,
     /// A change of anything but the metadata, or of the labels (EndpointSlice).
     BodyAndLabels,
+    /// A change of anything but the metadata, and but the status where that has a path of its own (custom resources).
+    Body,
 }
 
 /// One kind of object.
@@ -66,6 +69,8 @@ pub struct Kind {
     pub returns_deleted: bool,
     /// Whether a DELETE without a propagation policy orphans the dependents.
     pub orphans: bool,
+    /// Whether a CustomResourceDefinition made it: no rules but those of its schema are for it.
+    pub custom: bool,
     /// Sends an object through its type: unknown fields vanish, wrong types are errors.
     pub(crate) typed: fn(&Value) -> serde_json::Result<Value>,
 }
@@ -75,7 +80,7 @@ fn typed<K: DeserializeOwned + Serialize>(object: &Value) -> serde_json::Result<
 }
 
 impl Kind {
-    const fn new<K: DeserializeOwned + Serialize>(
+    pub(crate) const fn new<K: DeserializeOwned + Serialize>(
         group: &'static str,
         version: &'static str,
         plural: &'static str,
@@ -94,6 +99,7 @@ impl Kind {
             creates_on_update: false,
             returns_deleted: false,
             orphans: false,
+            custom: false,
             typed: typed::<K>,
         }
     }
@@ -150,6 +156,11 @@ impl Kind {
     const fn orphans(mut self) -> Self {
         self.orphans = true;
         self
+    }
+
+    /// The name by which the rules of built-in kinds are looked up; empty for a custom kind, whatever it is called.
+    pub(crate) fn rules(&self) -> &'static str {
+        if self.custom { "" } else { self.kind }
     }
 
     /// `v1` or `apps/v1`.
@@ -310,19 +321,22 @@ pub static KINDS: &[Kind] = &[
     .cluster()
     .status(),
     Kind::new::<events::Event>("events.k8s.io", "v1", "events", "Event").creates_on_update(),
+    Kind::new::<CustomResourceDefinition>(
+        "apiextensions.k8s.io",
+        "v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+    )
+    .cluster()
+    .status()
+    .generation(Spec),
 ];
 
-/// The place of a kind in [`KINDS`].
+/// The place of a kind in [`KINDS`], and behind them of those that CustomResourceDefinitions made
+/// ([`crate::State`] has them).
 pub(crate) type KindId = usize;
 
-/// Finds a kind by what stands in a path.
-pub(crate) fn by_path(group: &str, version: &str, plural: &str) -> Option<KindId> {
-    KINDS
-        .iter()
-        .position(|k| k.group == group && k.version == version && k.plural == plural)
-}
-
-/// Finds a kind by the group and the kind of an object.
+/// Finds a built-in kind by the group and the kind of an object.
 pub(crate) fn by_kind(group: &str, kind: &str) -> Option<KindId> {
     KINDS
         .iter()

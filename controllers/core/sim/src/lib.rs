@@ -6,8 +6,8 @@
 //! tokio runtime its clock is tokio's, so an hour takes microseconds. Two equal runs are equal to
 //! the byte: UIDs, generated names and addresses are counted, nothing is random.
 //!
-//! What it deliberately does not do: authentication and authorisation, admission webhooks, CRDs,
-//! protobuf and tables, managedFields (server-side apply knows no conflicts, and a write that only
+//! What it deliberately does not do: authentication and authorisation, admission webhooks, CEL,
+//! more than one version of a custom kind, protobuf and tables, managedFields (server-side apply knows no conflicts, and a write that only
 //! takes ownership of a field is none). It runs no controllers; [`Sim::garbage_collect`] is one step of one.
 //!
 //! Where to read: `kinds` (the table of kinds), `serve` (from an HTTP request to a verb), `verbs`
@@ -15,6 +15,7 @@
 //! those of `k8s.io/apiserver` v0.36 and the strategies under `pkg/registry` of Kubernetes v1.36;
 //! [`differential`] compares the two.
 
+mod custom;
 mod defaults;
 pub mod differential;
 pub mod fault;
@@ -22,6 +23,7 @@ mod kinds;
 mod meta;
 mod patch;
 mod refusal;
+mod schema;
 mod selector;
 mod serve;
 mod shape;
@@ -48,7 +50,7 @@ pub use kinds::{Generation, KINDS, Kind};
 pub use refusal::Refusal;
 pub use state::{State, Verb, Write};
 
-use state::{Context, kind_of};
+use state::Context;
 
 /// The moment at which every [`Sim`] begins: 2026-01-01T00:00:00Z.
 const BEGIN: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -136,10 +138,13 @@ impl Sim {
 
     /// Creates an object as [`Sim::create`] does, or says why not.
     pub fn try_create<K: Stored>(&self, object: K) -> Result<K, Refusal> {
-        let kind = kind_of::<K>();
+        let (kind, namespaced) = self.read(|state| {
+            let kind = state.kind_of::<K>();
+            (kind, state.kinds[kind].namespaced)
+        });
         let value = value_of(&object);
         let mut namespace = meta::namespace(&value).to_owned();
-        if KINDS[kind].namespaced {
+        if namespaced {
             if namespace.is_empty() {
                 "default".clone_into(&mut namespace);
             }
@@ -183,15 +188,11 @@ impl Sim {
             .expect("there is no such object to update");
         change(&mut object);
         let context = self.context(HARNESS, Verb::Update);
+        let kind = self.read(State::kind_of::<K>);
+        let value = value_of(&object);
         let updated = self
             .state_at(&context)
-            .update(
-                &context,
-                kind_of::<K>(),
-                (namespace, name),
-                value_of(&object),
-                true,
-            )
+            .update(&context, kind, (namespace, name), value, true)
             .expect("the server refused an update of the harness");
         typed(&updated.value)
     }
@@ -206,9 +207,10 @@ impl Sim {
     pub fn delete_with<K: Stored>(&self, namespace: &str, name: &str, options: &Value) {
         let context = self.context(HARNESS, Verb::Delete);
         let name = (namespace, name);
+        let kind = self.read(State::kind_of::<K>);
         let answer = self
             .state_at(&context)
-            .delete(&context, kind_of::<K>(), name, options);
+            .delete(&context, kind, name, options);
         let absent = answer.as_ref().is_err_and(|status| status.code == 404);
         if !absent {
             answer.expect("the server refused a delete of the harness");

@@ -57,15 +57,19 @@ pub(crate) fn metadata(object: &mut Value) -> &mut Map<String, Value> {
 
 /// The map under a key of a map; made if it is missing or no map.
 pub(crate) fn child<'a>(object: &'a mut Value, key: &str) -> &'a mut Map<String, Value> {
-    if !object.is_object() {
-        *object = json!({});
-    }
-    let map = object.as_object_mut().expect("made a map just above");
-    let entry = map.entry(key).or_insert_with(|| json!({}));
+    let entry = map(object).entry(key).or_insert_with(|| json!({}));
     if !entry.is_object() {
         *entry = json!({});
     }
     entry.as_object_mut().expect("made a map just above")
+}
+
+/// The object as a map; made one if it is none.
+pub(crate) fn map(object: &mut Value) -> &mut Map<String, Value> {
+    if !object.is_object() {
+        *object = json!({});
+    }
+    object.as_object_mut().expect("made a map just above")
 }
 
 /// Puts a value in a map or takes it away.

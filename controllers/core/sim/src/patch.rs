@@ -5,6 +5,7 @@ use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
 
 use crate::refusal::{self, Answer};
+use crate::schema::Lists;
 
 /// The body of a PATCH, by its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +23,19 @@ impl PatchType {
             "application/merge-patch+json" => Ok(PatchType::Merge),
             "application/strategic-merge-patch+json" => Ok(PatchType::Strategic),
             "application/apply-patch+yaml" => Ok(PatchType::Apply),
-            other => Err(refusal::unsupported_media(&format!(
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json, \
-                 application/apply-patch+yaml, not {other}"
-            ))),
+            other => Err(refusal::unknown_patch(other)),
         }
     }
 }
 
-/// What a patch makes of an object. `applied` is what the same field manager applied last.
+/// What a patch makes of an object. `applied` is what the same field manager applied last; `lists` says how the lists of
+/// a custom kind are merged.
 pub(crate) fn patched(
     object: &Value,
     patch: Value,
     how: PatchType,
     applied: Option<&Value>,
+    lists: Option<&Lists>,
 ) -> Answer<Value> {
     let mut new = object.clone();
     match how {
@@ -46,12 +45,12 @@ pub(crate) fn patched(
             json_steps(&mut new, operations)?;
         }
         PatchType::Merge => json_patch::merge(&mut new, &patch),
-        PatchType::Strategic => strategic(&mut new, patch, "", Order::PatchFirst)?,
+        PatchType::Strategic => strategic(&mut new, patch, "", (Order::PatchFirst, lists))?,
         PatchType::Apply => {
             if let Some(applied) = applied {
-                withdraw(&mut new, applied, &patch, "");
+                withdraw(&mut new, applied, &patch, "", lists);
             }
-            strategic(&mut new, patch, "", Order::Appended)?;
+            strategic(&mut new, patch, "", (Order::Appended, lists))?;
         }
     }
     Ok(new)
@@ -84,10 +83,13 @@ enum Order {
     Appended,
 }
 
+/// In which order lists are merged, and how those of a custom kind are.
+type How<'a> = (Order, Option<&'a Lists>);
+
 /// How the items of a list are told apart.
-enum Items {
+enum Items<'a> {
     /// Objects that have this key.
-    Key(&'static str),
+    Key(&'a str),
     /// A set of scalars.
     Set,
     /// The list is replaced as a whole.
@@ -117,7 +119,14 @@ const MERGE_KEYS: &[(&str, &str)] = &[
     ("secrets", "name"),
 ];
 
-fn items(parent: &str, field: &str) -> Items {
+fn items<'a>(parent: &str, field: &str, lists: Option<&'a Lists>) -> Items<'a> {
+    if let Some(lists) = lists.filter(|_| parent != "metadata") {
+        return match lists.get(&(parent.to_owned(), field.to_owned())) {
+            Some(Some(key)) => Items::Key(key),
+            Some(None) => Items::Set,
+            None => Items::Atomic,
+        };
+    }
     match (parent, field) {
         ("containers" | "initContainers", "ports") => Items::Key("containerPort"),
         ("spec", "ports") => Items::Key("port"),
@@ -139,7 +148,7 @@ const ORDER: &str = "$setElementOrder/";
 const RETAIN: &str = "$retainKeys";
 
 /// Merges a strategic patch into a map; `parent` is the field that holds the map.
-fn strategic(target: &mut Value, patch: Value, parent: &str, order: Order) -> Answer<()> {
+fn strategic(target: &mut Value, patch: Value, parent: &str, how: How<'_>) -> Answer<()> {
     let Value::Object(mut patch) = patch else {
         *target = patch;
         return Ok(());
@@ -179,17 +188,17 @@ fn strategic(target: &mut Value, patch: Value, parent: &str, order: Order) -> An
         } else if value.is_null() {
             map.remove(&key);
         } else if let Value::Array(list) = value {
-            merge_list(map, parent, key, list, order)?;
+            merge_list(map, parent, key, list, how)?;
         } else if value.is_object() {
             let entry = map.entry(key.clone()).or_insert(Value::Null);
             // Nulls inside a new map mean nothing, so it is merged into an empty one.
-            strategic(entry, value, &key, order)?;
+            strategic(entry, value, &key, how)?;
         } else {
             map.insert(key, value);
         }
     }
     for (field, wanted) in orders {
-        reorder(map, parent, &field, wanted);
+        reorder(map, parent, &field, wanted, how.1);
     }
     Ok(())
 }
@@ -199,8 +208,9 @@ fn merge_list(
     parent: &str,
     field: String,
     list: Vec<Value>,
-    order: Order,
+    how: How<'_>,
 ) -> Answer<()> {
+    let (order, lists) = how;
     let replaces = list
         .iter()
         .any(|item| item.get(DIRECTIVE).and_then(Value::as_str) == Some("replace"));
@@ -212,7 +222,7 @@ fn merge_list(
         map.insert(field, Value::Array(items));
         return Ok(());
     }
-    let key = match items(parent, &field) {
+    let key = match items(parent, &field, lists) {
         Items::Atomic => {
             map.insert(field, Value::Array(list));
             return Ok(());
@@ -257,10 +267,10 @@ fn merge_list(
             directives.remove(DIRECTIVE);
         }
         if let Some(at) = at {
-            strategic(&mut present[at], item, &field, order)?;
+            strategic(&mut present[at], item, &field, how)?;
         } else {
             let mut new = Value::Null;
-            strategic(&mut new, item, &field, order)?;
+            strategic(&mut new, item, &field, how)?;
             present.push(new);
         }
     }
@@ -302,8 +312,14 @@ fn arrange(
     }
 }
 
-fn reorder(map: &mut Map<String, Value>, parent: &str, field: &str, wanted: Value) {
-    let key = match items(parent, field) {
+fn reorder(
+    map: &mut Map<String, Value>,
+    parent: &str,
+    field: &str,
+    wanted: Value,
+    lists: Option<&Lists>,
+) {
+    let key = match items(parent, field, lists) {
         Items::Key(key) => Some(key),
         _ => None,
     };
@@ -317,7 +333,13 @@ fn reorder(map: &mut Map<String, Value>, parent: &str, field: &str, wanted: Valu
 }
 
 /// Takes away what a field manager applied before and no longer does.
-fn withdraw(target: &mut Value, applied: &Value, patch: &Value, parent: &str) {
+fn withdraw(
+    target: &mut Value,
+    applied: &Value,
+    patch: &Value,
+    parent: &str,
+    lists: Option<&Lists>,
+) {
     let (Some(map), Some(applied)) = (target.as_object_mut(), applied.as_object()) else {
         return;
     };
@@ -328,14 +350,14 @@ fn withdraw(target: &mut Value, applied: &Value, patch: &Value, parent: &str) {
                 map.remove(key);
             }
             (Value::Object(_), Some(below)) => {
-                withdraw(below, old, new.unwrap_or(&Value::Null), key);
+                withdraw(below, old, new.unwrap_or(&Value::Null), key, lists);
                 if new.is_none() && below.as_object().is_some_and(Map::is_empty) {
                     map.remove(key);
                 }
             }
             (Value::Array(items_before), Some(Value::Array(list))) => {
                 let items_now = new.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                match items(parent, key) {
+                match items(parent, key, lists) {
                     Items::Atomic if new.is_none() => {
                         map.remove(key);
                     }
@@ -352,7 +374,7 @@ fn withdraw(target: &mut Value, applied: &Value, patch: &Value, parent: &str) {
                             match (find(items_before, item), now) {
                                 (Some(_), None) => false,
                                 (Some(before), Some(now)) => {
-                                    withdraw(item, &before, &now, key);
+                                    withdraw(item, &before, &now, key, lists);
                                     true
                                 }
                                 (None, _) => true,
@@ -386,17 +408,23 @@ fn shared(field: &str) -> bool {
 
 /// What a field manager owns alone after it applied a patch: not what was there before with the
 /// same value, unless it had applied that itself.
-pub(crate) fn owned(patch: &Value, old: &Value, before: &Value, parent: &str) -> Value {
+pub(crate) fn owned(
+    patch: &Value,
+    old: &Value,
+    before: &Value,
+    parent: &str,
+    lists: Option<&Lists>,
+) -> Value {
     let mut own = Map::new();
     for (key, value) in patch.as_object().into_iter().flatten() {
         let (there, mine) = (old.get(key), before.get(key).unwrap_or(&Value::Null));
         let kept = match (value, there) {
-            (Value::Object(_), Some(there)) => Some(owned(value, there, mine, key)),
+            (Value::Object(_), Some(there)) => Some(owned(value, there, mine, key, lists)),
             (Value::Array(list), Some(Value::Array(there))) => {
                 let new = |same: &dyn Fn(&Value) -> bool| {
                     !there.iter().any(same) || mine.as_array().is_some_and(|m| m.iter().any(same))
                 };
-                let alone = |item: &&Value| match items(parent, key) {
+                let alone = |item: &&Value| match items(parent, key, lists) {
                     Items::Key(id) => new(&|i| i.get(id) == item.get(id)),
                     Items::Set => new(&|i| i == *item),
                     Items::Atomic => there != list || !mine.is_null(),

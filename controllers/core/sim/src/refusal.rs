@@ -85,7 +85,16 @@ pub(crate) fn bad_request(message: impl Into<String>) -> Refusal {
     refusal(400, "BadRequest", message.into(), json!({}))
 }
 
-pub(crate) fn unsupported_media(message: &str) -> Refusal {
+/// A kind of patch that nothing here, or nothing of a custom kind, takes.
+pub(crate) fn unknown_patch(content_type: &str) -> Refusal {
+    unsupported_media(&format!(
+        "the body of the request was in an unknown format - accepted media types include: \
+         application/json-patch+json, application/merge-patch+json, \
+         application/apply-patch+yaml, not {content_type}"
+    ))
+}
+
+fn unsupported_media(message: &str) -> Refusal {
     refusal(415, "UnsupportedMediaType", message.to_owned(), json!({}))
 }
 

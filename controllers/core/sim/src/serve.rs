@@ -16,12 +16,11 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use crate::fault::{Effect, Lost, Moment, Seen};
-use crate::kinds::KINDS;
 use crate::meta;
 use crate::patch::PatchType;
 use crate::refusal::{self, Answer, Refusal};
 use crate::state::{Object, Verb};
-use crate::verbs::{Patch, Removed, scale_of};
+use crate::verbs::{Patch, Removed};
 use crate::{Sim, watch};
 
 pub(crate) use read::version_of;
@@ -50,19 +49,21 @@ async fn serve(sim: Sim, actor: Arc<str>, request: Request<Body>) -> Result<Repl
     if let Some(reply) = sim.ask_behind(parts.uri.path()) {
         return Ok(reply);
     }
-    let route = match route(&parts.method, &parts.uri) {
+    let routed = route(&sim.state(), &parts.method, &parts.uri);
+    let route = match routed {
         Ok(Some(route)) => route,
         Ok(None) => {
             let accept = parts.headers.get(header::ACCEPT);
             let accept = accept.and_then(|accept| accept.to_str().ok());
-            return Ok(read::discovery(parts.uri.path(), accept.unwrap_or("")));
+            let accept = accept.unwrap_or("");
+            return Ok(read::discovery(&sim.state(), parts.uri.path(), accept));
         }
         Err(refusal) => return Ok(refused(&refusal)),
     };
     let effect = sim.faults().strike(&mut Seen {
         actor: &actor,
         verb: route.verb,
-        kind: KINDS[route.kind].kind,
+        kind: route.table.kind,
         subresource: route.subresource,
         namespace: &route.namespace,
         name: &route.name,
@@ -163,7 +164,7 @@ impl Call<'_> {
 
     fn write(&self) -> Answer<Outcome> {
         let route = self.route;
-        let table = &KINDS[route.kind];
+        let table = route.table;
         let mut context = self.sim.context(self.actor, route.verb);
         context.subresource = route.subresource;
         context.dry_run = route.query.contains_key("dryRun");
@@ -268,11 +269,7 @@ impl Call<'_> {
 
     fn read(&self, partial: bool) -> Answer<Reply> {
         let route = self.route;
-        let stale = self
-            .sim
-            .faults()
-            .sight(self.actor, KINDS[route.kind].kind)
-            .stale;
+        let stale = self.sim.faults().sight(self.actor, route.table.kind).stale;
         let state = self.sim.state();
         if route.verb == Verb::List {
             return read::list(&state, route, partial, stale);
@@ -286,9 +283,9 @@ impl Call<'_> {
                 .ok_or_else(|| refusal::too_old(revision, state.revision))?
                 .remove(&(route.namespace.clone(), route.name.clone())),
         };
-        let object = object.ok_or_else(|| refusal::not_found(&KINDS[route.kind], &route.name))?;
+        let object = object.ok_or_else(|| refusal::not_found(route.table, &route.name))?;
         match route.subresource {
-            "scale" => Ok(reply(200, &scale_of(&object.value))),
+            "scale" => Ok(reply(200, &state.scale_of(route.kind, &object.value))),
             "" | "status" if partial => Ok(text(200, object.partial())),
             "" | "status" => Ok(text(200, object.bytes.clone())),
             _ => Err(refusal::method_not_allowed()),

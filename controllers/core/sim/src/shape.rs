@@ -1,8 +1,11 @@
 //! The shape that an object takes by going through upstream's Go types: members that are null or
 //! empty and marked `omitempty` vanish, structs and pointers to structs stay even if empty.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::custom::DEFINITION;
 use crate::kinds::Kind;
 
 /// Maps of strings: their values are data, so an empty one stays; an empty map vanishes.
@@ -67,8 +70,24 @@ const EMPTY_STAYS: &[(&str, &str)] = &[("Lease", "holderIdentity")];
 /// Brings an object into shape; says what does not fit into its type.
 pub(crate) fn tidy(kind: &Kind, object: &mut Value) -> serde_json::Result<()> {
     *object = (kind.typed)(object)?;
+    // Its schemas and defaults are data.
+    if kind.rules() == DEFINITION {
+        return tidy_metadata(object);
+    }
     if let Some(map) = object.as_object_mut() {
         tidy_map(map, kind.kind, 0);
+    }
+    Ok(())
+}
+
+/// Brings the metadata of an object into shape, and nothing else.
+pub(crate) fn tidy_metadata(object: &mut Value) -> serde_json::Result<()> {
+    let Some(metadata) = object.get_mut("metadata") else {
+        return Ok(());
+    };
+    *metadata = serde_json::to_value(ObjectMeta::deserialize(&*metadata)?)?;
+    if let Some(map) = metadata.as_object_mut() {
+        tidy_map(map, "", 1);
     }
     Ok(())
 }

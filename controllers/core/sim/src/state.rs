@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::kinds::{KINDS, Kind, KindId, by_kind};
+use crate::custom::Custom;
+use crate::kinds::{KINDS, Kind, KindId};
 use crate::meta;
 
 /// What a request did.
@@ -146,6 +147,18 @@ pub(crate) struct Store {
     pub(crate) wake: watch::Sender<()>,
 }
 
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            log: Vec::new(),
+            compacted: 0,
+            lost: 0,
+            wake: watch::Sender::new(()),
+        }
+    }
+}
+
 /// Who asks, and when.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -159,6 +172,10 @@ pub(crate) struct Context {
 /// All that the server holds; what a hook sees.
 pub struct State {
     pub(crate) revision: u64,
+    /// The built-in kinds, and behind them those that CustomResourceDefinitions made.
+    pub(crate) kinds: Vec<&'static Kind>,
+    /// What is known of the latter.
+    pub(crate) customs: BTreeMap<KindId, Custom>,
     pub(crate) stores: Vec<Store>,
     pub(crate) history: Vec<Write>,
     pub(crate) hooks: Vec<Hook>,
@@ -174,16 +191,11 @@ pub struct State {
 
 impl State {
     pub(crate) fn new(clock: Timestamp) -> State {
-        let store = |_: &Kind| Store {
-            objects: BTreeMap::new(),
-            log: Vec::new(),
-            compacted: 0,
-            lost: 0,
-            wake: watch::Sender::new(()),
-        };
         State {
             revision: 0,
-            stores: KINDS.iter().map(store).collect(),
+            kinds: KINDS.iter().collect(),
+            customs: BTreeMap::new(),
+            stores: KINDS.iter().map(|_| Store::new()).collect(),
             history: Vec::new(),
             hooks: Vec::new(),
             rejected: HashMap::new(),
@@ -210,7 +222,7 @@ impl State {
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Send + Sync + 'static,
     {
-        let kind = kind_of::<K>();
+        let kind = self.kind_of::<K>();
         self.object(kind, namespace, name)?.typed()
     }
 
@@ -219,7 +231,7 @@ impl State {
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Send + Sync + 'static,
     {
-        self.stores[kind_of::<K>()]
+        self.stores[self.kind_of::<K>()]
             .objects
             .iter()
             .filter(|((ns, _), _)| namespace.is_none_or(|wanted| wanted == ns))
@@ -228,7 +240,7 @@ impl State {
     }
 
     pub(crate) fn object(&self, kind: KindId, namespace: &str, name: &str) -> Option<&Arc<Object>> {
-        let namespace = if KINDS[kind].namespaced {
+        let namespace = if self.kinds[kind].namespaced {
             namespace
         } else {
             ""
@@ -293,7 +305,7 @@ impl State {
             revision,
             actor: Arc::clone(&context.actor),
             verb: context.verb,
-            kind: KINDS[kind].kind,
+            kind: self.kinds[kind].kind,
             subresource: context.subresource,
             namespace: key.0.clone(),
             name: key.1.clone(),
@@ -321,7 +333,8 @@ impl State {
         for hook in self.hooks.clone() {
             hook(self, &write);
         }
-        if gone && write.kind == "Service" {
+        self.note_definitions(context, kind, &object, gone);
+        if gone && self.kinds[kind].rules() == "Service" {
             self.take_endpoints_along(context, &write);
         }
         object
@@ -334,6 +347,16 @@ impl State {
         let name = (service.namespace.as_str(), service.name.as_str());
         // That there are none is as good.
         let _ = self.delete(&context, crate::kinds::core("Endpoints"), name, &json!({}));
+    }
+
+    /// The place of a type in the table.
+    pub(crate) fn kind_of<K: Resource<DynamicType = ()>>(&self) -> KindId {
+        let (group, name) = (K::group(&()), K::kind(&()));
+        let mut served = self.served();
+        let found = served.find(|(_, kind)| kind.group == group && kind.kind == name);
+        found
+            .map(|(id, _)| id)
+            .expect("the kind stands in kinds.rs, or a CustomResourceDefinition made it")
     }
 
     /// The next UID; counted, so that two runs have the same ones.
@@ -378,9 +401,4 @@ pub(crate) fn key_of(object: &Value) -> Key {
         meta::namespace(object).to_owned(),
         meta::name(object).to_owned(),
     )
-}
-
-/// The place of a type in the table.
-pub(crate) fn kind_of<K: Resource<DynamicType = ()>>() -> KindId {
-    by_kind(&K::group(&()), &K::kind(&())).expect("the kind stands in kinds.rs")
 }

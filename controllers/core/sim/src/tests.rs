@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod custom;
 mod deletion;
 mod faults;
 mod lists;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use crate::custom::{Custom, DEFINITION, check as definition};
 use crate::kinds::Kind;
 use crate::meta;
 use crate::refusal::{self, Answer, Wrong};
@@ -63,16 +64,30 @@ impl Wrongs {
 }
 
 /// Checks an object that is about to be created.
-pub(crate) fn create(kind: &Kind, object: &Value) -> Answer<()> {
+pub(crate) fn create(kind: &Kind, object: &Value, custom: Option<&Custom>) -> Answer<()> {
     let mut wrongs = Wrongs(Vec::new());
     metadata(kind, object, &mut wrongs);
+    wrongs.0.extend(
+        custom
+            .map(|custom| custom.check(object))
+            .unwrap_or_default(),
+    );
+    if kind.rules() == DEFINITION {
+        definition(kind, object)?;
+    }
     body(kind, object, &mut wrongs);
     wrongs.answer(kind, object)
 }
 
 /// Checks what an update makes of an object.
-pub(crate) fn update(kind: &Kind, new: &Value, old: &Value) -> Answer<()> {
+pub(crate) fn update(kind: &Kind, new: &Value, old: &Value, custom: Option<&Custom>) -> Answer<()> {
     let mut wrongs = Wrongs(Vec::new());
+    wrongs
+        .0
+        .extend(custom.map(|custom| custom.check(new)).unwrap_or_default());
+    if kind.rules() == DEFINITION {
+        definition(kind, new)?;
+    }
     metadata(kind, new, &mut wrongs);
     for field in ["uid", "name", "namespace", "deletionTimestamp"] {
         let pointer = format!("/metadata/{field}");
@@ -135,10 +150,10 @@ const IMMUTABLE: &[(&str, &str, &str)] = &[
 ];
 
 fn changes(kind: &Kind, new: &Value, old: &Value, wrongs: &mut Wrongs) {
-    for (_, pointer, field) in IMMUTABLE.iter().filter(|(k, ..)| *k == kind.kind) {
+    for (_, pointer, field) in IMMUTABLE.iter().filter(|(k, ..)| *k == kind.rules()) {
         immutable(new, old, pointer, field, wrongs);
     }
-    match kind.kind {
+    match kind.rules() {
         "Pod" => pod_changes(new, old, wrongs),
         "ConfigMap" | "Secret" if old.get("immutable") == Some(&json!(true)) => {
             if new.get("immutable") != Some(&json!(true)) {
@@ -263,7 +278,7 @@ fn name_is_valid(kind: &Kind, name: &str) -> bool {
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
-    match kind.kind {
+    match kind.rules() {
         "Namespace" | "Service" => name.len() <= 63 && label(name),
         _ => name.len() <= 253 && name.split('.').all(label),
     }
@@ -298,7 +313,7 @@ fn label_map(labels: Option<&Map<String, Value>>, field: &str, wrongs: &mut Wron
 }
 
 fn body(kind: &Kind, object: &Value, wrongs: &mut Wrongs) {
-    match kind.kind {
+    match kind.rules() {
         "Pod" => pod_spec(object, "/spec", "spec", wrongs),
         "ReplicaSet" | "Deployment" | "DaemonSet" | "StatefulSet" => workload(object, wrongs),
         "ReplicationController" => {

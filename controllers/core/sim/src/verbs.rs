@@ -11,7 +11,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::kinds::{Generation, KINDS, Kind, KindId, core};
+use crate::custom::{DEFINITION, accept};
+use crate::kinds::{Generation, Kind, KindId, core};
 use crate::meta;
 use crate::patch::{PatchType, owned, patched};
 use crate::refusal::{self, Answer};
@@ -19,7 +20,6 @@ use crate::state::{Context, Object, State, Verb};
 use crate::{defaults, shape, validate};
 
 pub(crate) use remove::Removed;
-pub(crate) use subresources::scale_of;
 
 /// A PATCH as it came.
 pub(crate) struct Patch {
@@ -38,13 +38,14 @@ impl State {
         mut object: Value,
         trusted: bool,
     ) -> Answer<Arc<Object>> {
-        let table = &KINDS[kind];
+        let table = self.kinds[kind];
         identify(table, namespace, &mut object)?;
         if !meta::resource_version(&object).is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(refusal::internal(message));
         }
-        shape::tidy(table, &mut object).map_err(|e| refusal::undecodable(&e))?;
+        self.tidy(kind, &mut object)
+            .map_err(|e| refusal::undecodable(&e))?;
         let metadata = meta::metadata(&mut object);
         for field in SYSTEM_FIELDS {
             metadata.remove(*field);
@@ -64,13 +65,17 @@ impl State {
         let status = object.get("status").cloned();
         defaults::fill(table, &mut object);
         defaults::fill_new(table, &mut object);
-        match (table.kind, trusted) {
+        match (table.rules(), trusted) {
             (_, true) => {
                 if let Some(status) = status {
                     json_patch::merge(&mut object["status"], &status);
                 }
             }
             ("Node", false) => taint_new_node(&mut object),
+            (DEFINITION, false) => accept(&mut object, &time(context.now)),
+            ("", false) if table.status => {
+                meta::set(meta::map(&mut object), "status", None);
+            }
             _ => {}
         }
         let uid = self.next_uid();
@@ -80,10 +85,10 @@ impl State {
         if table.generation != Generation::Never {
             metadata.insert("generation".to_owned(), json!(1));
         }
-        if table.kind == "Job" {
+        if table.rules() == "Job" {
             job_selector(&mut object, &uid);
         }
-        validate::create(table, &object)?;
+        validate::create(table, &object, self.customs.get(&kind))?;
         if table.namespaced && !trusted {
             self.admit_to_quotas(context, table, namespace, &name)?;
         }
@@ -103,7 +108,7 @@ impl State {
         mut new: Value,
         trusted: bool,
     ) -> Answer<Arc<Object>> {
-        let table = &KINDS[kind];
+        let table = self.kinds[kind];
         match meta::name(&new) {
             "" => return Err(refusal::bad_request("name must be provided")),
             other if other != name => return Err(wrong_name(other, name)),
@@ -144,7 +149,12 @@ impl State {
         (namespace, name): (&str, &str),
         patch: Patch,
     ) -> Answer<Arc<Object>> {
-        let table = &KINDS[kind];
+        let table = self.kinds[kind];
+        if table.custom && patch.how == PatchType::Strategic {
+            return Err(refusal::unknown_patch(
+                "application/strategic-merge-patch+json",
+            ));
+        }
         let applies = patch.how == PatchType::Apply;
         if applies && patch.manager.is_empty() {
             let message = "fieldManager is required for apply patch";
@@ -164,7 +174,9 @@ impl State {
         let before = managers
             .and_then(|managers| managers.get(&patch.manager))
             .cloned();
-        let mut new = patched(&old.value, patch.body.clone(), patch.how, before.as_ref())?;
+        let lists = self.customs.get(&kind).map(|custom| &custom.lists);
+        let (body, before) = (patch.body.clone(), before.as_ref());
+        let mut new = patched(&old.value, body, patch.how, before, lists)?;
         if !new.is_object() {
             return Err(refusal::bad_request("the patch makes no object"));
         }
@@ -175,11 +187,19 @@ impl State {
         identify(table, namespace, &mut new)?;
         let object = self.replace(context, kind, &old, new, false)?;
         if applies && context.subresource.is_empty() && !context.dry_run {
-            let before = before.unwrap_or_default();
-            let body = owned(&patch.body, &old.value, &before, "");
+            let lists = self.customs.get(&kind).map(|custom| &custom.lists);
+            let before = before.cloned().unwrap_or_default();
+            let body = owned(&patch.body, &old.value, &before, "", lists);
             self.remember(&object, Patch { body, ..patch });
         }
         Ok(object)
+    }
+
+    fn tidy(&self, kind: KindId, object: &mut Value) -> serde_json::Result<()> {
+        match self.customs.get(&kind) {
+            Some(custom) => custom.tidy(object),
+            None => shape::tidy(self.kinds[kind], object),
+        }
     }
 
     fn remember(&mut self, object: &Object, patch: Patch) {
@@ -198,7 +218,7 @@ impl State {
         mut new: Value,
         trusted: bool,
     ) -> Answer<Arc<Object>> {
-        let table = &KINDS[kind];
+        let table = self.kinds[kind];
         let name = meta::name(&old.value).to_owned();
         let version = meta::resource_version(&new);
         if version.is_empty() || version == "0" {
@@ -210,7 +230,7 @@ impl State {
         } else if version != meta::resource_version(&old.value) {
             return Err(refusal::conflict(table, &name, refusal::MODIFIED));
         }
-        shape::tidy(table, &mut new).map_err(|e| match context.verb {
+        self.tidy(kind, &mut new).map_err(|e| match context.verb {
             Verb::Patch => refusal::unprocessable(&format!(" \"\" is invalid: patch: {e}")),
             _ => refusal::undecodable(&e),
         })?;
@@ -223,7 +243,7 @@ impl State {
             let generation = meta::number(&old.value, "/metadata/generation").unwrap_or(0) + 1;
             meta::metadata(&mut new).insert("generation".to_owned(), json!(generation));
         }
-        validate::update(table, &new, &old.value)?;
+        validate::update(table, &new, &old.value, self.customs.get(&kind))?;
         if !context.dry_run && new.pointer("/spec/clusterIP").is_none() {
             self.give_address(table, &mut new);
         }
@@ -246,7 +266,7 @@ impl State {
     fn admit_to_namespace(&self, table: &Kind, namespace: &str, name: &str) -> Answer<()> {
         let namespaces = core("Namespace");
         let Some(home) = self.object(namespaces, "", namespace) else {
-            return Err(refusal::not_found(&KINDS[namespaces], namespace));
+            return Err(refusal::not_found(self.kinds[namespaces], namespace));
         };
         if meta::deleting(&home.value) {
             return Err(refusal::terminating(table, name, namespace));
@@ -255,7 +275,7 @@ impl State {
     }
 
     fn give_address(&mut self, table: &Kind, object: &mut Value) {
-        if table.kind != "Service" || meta::text(object, "/spec/type") == "ExternalName" {
+        if table.rules() != "Service" || meta::text(object, "/spec/type") == "ExternalName" {
             return;
         }
         let given = meta::text(object, "/spec/clusterIP").to_owned();
@@ -354,7 +374,7 @@ fn isolate(table: &Kind, subresource: &str, new: &mut Value, old: &Value) {
                 meta::set(map, "status", status);
                 meta::set(map, "metadata", metadata);
             }
-            let kept: &[&str] = match table.kind {
+            let kept: &[&str] = match table.rules() {
                 "Pod" => &["ownerReferences"],
                 "Deployment" => &["labels"],
                 _ => &[],
@@ -363,13 +383,13 @@ fn isolate(table: &Kind, subresource: &str, new: &mut Value, old: &Value) {
                 let value = old.pointer(&format!("/metadata/{field}")).cloned();
                 meta::set(meta::metadata(new), field, value);
             }
-            if table.kind == "Pod" && new.pointer("/status/qosClass").is_none() {
+            if table.rules() == "Pod" && new.pointer("/status/qosClass").is_none() {
                 let class = old.pointer("/status/qosClass").cloned();
                 meta::set(meta::child(new, "status"), "qosClass", class);
             }
             // Structs that Go writes even if they are empty.
             if new.get("status").is_none() {
-                let status = match table.kind {
+                let status = match table.rules() {
                     "ReplicaSet" | "ReplicationController" => json!({ "replicas": 0 }),
                     _ => json!({}),
                 };
@@ -388,14 +408,14 @@ fn isolate(table: &Kind, subresource: &str, new: &mut Value, old: &Value) {
         }
         _ if table.status => {
             meta::copy(new, old, "status");
-            if table.kind == "Namespace" {
+            if table.rules() == "Namespace" {
                 let finalizers = old.pointer("/spec/finalizers").cloned();
                 meta::set(meta::child(new, "spec"), "finalizers", finalizers);
             }
         }
         _ => {}
     }
-    if table.kind == "Service" {
+    if table.rules() == "Service" {
         keep_address(new, old);
     }
 }
@@ -458,6 +478,17 @@ fn grows(table: &Kind, subresource: &str, new: &Value, old: &Value) -> bool {
         Generation::Never => false,
         Generation::Spec => changed("/spec"),
         Generation::SpecAndAnnotations => changed("/spec") || changed("/metadata/annotations"),
+        Generation::Body => {
+            let body = |object: &Value| {
+                let mut body = object.clone();
+                meta::set(meta::map(&mut body), "metadata", None);
+                if table.status {
+                    meta::set(meta::map(&mut body), "status", None);
+                }
+                body
+            };
+            body(new) != body(old)
+        }
         Generation::BodyAndLabels => {
             changed("/endpoints") || changed("/ports") || changed("/metadata/labels")
         }

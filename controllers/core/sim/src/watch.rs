@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::Sim;
 use crate::fault::Sight;
-use crate::kinds::{KINDS, KindId};
+use crate::kinds::{Kind, KindId};
 use crate::refusal::{self, Answer, Refusal};
 use crate::selector::Selector;
 use crate::serve::{Reply, Route, version_of};
@@ -31,6 +31,7 @@ struct Watch {
     sim: Sim,
     actor: Arc<str>,
     kind: KindId,
+    table: &'static Kind,
     namespace: String,
     selector: Selector,
     partial: bool,
@@ -48,7 +49,7 @@ struct Watch {
 
 /// Answers a watch request.
 pub(crate) fn start(sim: &Sim, actor: &Arc<str>, route: &Route, partial: bool) -> Answer<Reply> {
-    let kind = KINDS[route.kind].kind;
+    let kind = route.table.kind;
     if sim.faults().refuses_start(actor, kind) {
         return Err(refusal::fault(410));
     }
@@ -69,6 +70,7 @@ pub(crate) fn start(sim: &Sim, actor: &Arc<str>, route: &Route, partial: bool) -
         sim: sim.clone(),
         actor: Arc::clone(actor),
         kind: route.kind,
+        table: route.table,
         namespace: route.namespace.clone(),
         selector,
         partial,
@@ -147,7 +149,7 @@ impl Watch {
     async fn next(&mut self) -> Option<Vec<Bytes>> {
         loop {
             self.wake.mark_unchanged();
-            let kind = KINDS[self.kind].kind;
+            let kind = self.table.kind;
             let sight = self.sim.faults().sight(&self.actor, kind);
             if sight.cuts > self.began.cuts {
                 return None;
@@ -223,7 +225,7 @@ impl Watch {
         self.seen = newest;
         drop(state);
         if count > 0 {
-            let kind = KINDS[self.kind].kind;
+            let kind = self.table.kind;
             sim.faults().delivered(&self.actor, kind, count);
         }
         Ok(std::mem::take(&mut self.pending))
@@ -267,7 +269,7 @@ impl Watch {
     }
 
     fn bookmark(&mut self, revision: u64, end_of_initial: bool) {
-        let table = &KINDS[self.kind];
+        let table = self.table;
         let mut metadata = json!({ "resourceVersion": revision.to_string() });
         if end_of_initial {
             metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });

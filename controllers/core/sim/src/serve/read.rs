@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::route::Route;
 use super::{Reply, refused, reply, text};
-use crate::kinds::{KINDS, Kind};
+use crate::kinds::Kind;
 use crate::refusal::{self, Answer};
 use crate::state::{Key, Object, State};
 
@@ -19,7 +19,7 @@ pub(super) fn list(
     partial: bool,
     stale: Option<u64>,
 ) -> Answer<Reply> {
-    let table = &KINDS[route.kind];
+    let table = route.table;
     let selector = route.selector()?;
     let (asked, after) = from(route)?;
     if asked > state.revision {
@@ -135,11 +135,12 @@ const VERBS: [&str; 8] = [
 ];
 
 /// `/version`, `/api`, `/apis` and the resources of each group version.
-pub(super) fn discovery(path: &str, accept: &str) -> Reply {
+pub(super) fn discovery(state: &State, path: &str, accept: &str) -> Reply {
+    let kinds: Vec<&Kind> = state.served().map(|(_, kind)| kind).collect();
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let aggregated = accept.contains("as=APIGroupDiscoveryList");
     match parts.as_slice() {
-        [root @ ("api" | "apis")] if aggregated => reply(200, &all_groups(*root == "api")),
+        [root @ ("api" | "apis")] if aggregated => reply(200, &all_groups(&kinds, *root == "api")),
         ["version"] => reply(
             200,
             &json!({
@@ -152,15 +153,15 @@ pub(super) fn discovery(path: &str, accept: &str) -> Reply {
             200,
             &json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
         ),
-        ["apis"] => reply(200, &groups()),
-        ["api", version] => resources("", version),
-        ["apis", group, version] => resources(group, version),
+        ["apis"] => reply(200, &groups(&kinds)),
+        ["api", version] => resources(&kinds, "", version),
+        ["apis", group, version] => resources(&kinds, group, version),
         _ => refused(&refusal::no_such_path()),
     }
 }
 
 /// The groups with all their resources, or the core group (`k8s.io/api/apidiscovery/v2`).
-fn all_groups(core: bool) -> Value {
+fn all_groups(kinds: &[&Kind], core: bool) -> Value {
     let resource = |kind: &Kind| {
         json!({
             "resource": kind.plural,
@@ -170,7 +171,7 @@ fn all_groups(core: bool) -> Value {
         })
     };
     let mut groups: Vec<(&str, &str, Vec<Value>)> = Vec::new();
-    for kind in KINDS.iter().filter(|kind| kind.group.is_empty() == core) {
+    for kind in kinds.iter().filter(|kind| kind.group.is_empty() == core) {
         let is_it = |(group, version, _): &&mut (&str, &str, Vec<Value>)| {
             (*group, *version) == (kind.group, kind.version)
         };
@@ -191,9 +192,9 @@ fn all_groups(core: bool) -> Value {
     })
 }
 
-fn groups() -> Value {
+fn groups(kinds: &[&Kind]) -> Value {
     let mut seen = Vec::new();
-    for kind in KINDS.iter().filter(|k| !k.group.is_empty()) {
+    for kind in kinds.iter().filter(|k| !k.group.is_empty()) {
         if !seen.contains(&(kind.group, kind.version)) {
             seen.push((kind.group, kind.version));
         }
@@ -209,8 +210,8 @@ fn groups() -> Value {
     json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups })
 }
 
-fn resources(group: &str, version: &str) -> Reply {
-    let of = |kind: &Kind| {
+fn resources(kinds: &[&Kind], group: &str, version: &str) -> Reply {
+    let of = |kind: &&Kind| {
         let mut lines = vec![json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "kind": kind.kind,
             "namespaced": kind.namespaced, "verbs": VERBS,
@@ -226,7 +227,7 @@ fn resources(group: &str, version: &str) -> Reply {
         }
         lines
     };
-    let lines: Vec<Value> = KINDS
+    let lines: Vec<Value> = kinds
         .iter()
         .filter(|k| k.group == group && k.version == version)
         .flat_map(of)

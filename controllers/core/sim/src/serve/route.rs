@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use http::{Method, Uri};
 
 use super::verb_of;
-use crate::kinds::{KINDS, KindId, by_path};
+use crate::kinds::{Kind, KindId};
 use crate::refusal::{self, Answer};
 use crate::selector::Selector;
-use crate::state::Verb;
+use crate::state::{State, Verb};
 
 /// What a request is about.
 pub(crate) struct Route {
     pub(crate) verb: Verb,
     pub(crate) kind: KindId,
+    pub(crate) table: &'static Kind,
     pub(crate) subresource: &'static str,
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -35,7 +36,7 @@ impl Route {
 }
 
 /// None for the paths of discovery.
-pub(super) fn route(method: &Method, uri: &Uri) -> Answer<Option<Route>> {
+pub(super) fn route(state: &State, method: &Method, uri: &Uri) -> Answer<Option<Route>> {
     let query: HashMap<String, String> =
         form_urlencoded::parse(uri.query().unwrap_or("").as_bytes())
             .into_owned()
@@ -59,17 +60,19 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Answer<Option<Route>> {
         [plural, name, subresource] => (*plural, *name, *subresource),
         _ => return Err(refusal::no_such_path()),
     };
-    let kind = by_path(group, version, plural).ok_or_else(refusal::no_such_path)?;
-    let table = &KINDS[kind];
-    let pod = table.kind == "Pod";
+    let kind = state
+        .by_path(group, version, plural)
+        .ok_or_else(refusal::no_such_path)?;
+    let table = state.kinds[kind];
+    let pod = table.rules() == "Pod";
     let subresource = match subresource {
         "" => "",
         "status" if table.status => "status",
         "scale" if table.scale => "scale",
         "binding" if pod => "binding",
         "eviction" if pod => "eviction",
-        "finalize" if table.kind == "Namespace" => "finalize",
-        "approval" if table.kind == "CertificateSigningRequest" => "approval",
+        "finalize" if table.rules() == "Namespace" => "finalize",
+        "approval" if table.rules() == "CertificateSigningRequest" => "approval",
         _ => return Err(refusal::no_such_path()),
     };
     let watches = ["true", "1"].contains(&query.get("watch").map_or("", String::as_str));
@@ -77,6 +80,7 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Answer<Option<Route>> {
     Ok(Some(Route {
         verb,
         kind,
+        table,
         subresource,
         namespace: namespace.to_owned(),
         name: name.to_owned(),

@@ -49,7 +49,7 @@ fn strategic_patches_merge_lists_by_key() {
         ),
     ];
     for (object, patch, expected) in cases {
-        let result = patched(&object, patch, PatchType::Strategic, None).unwrap();
+        let result = patched(&object, patch, PatchType::Strategic, None, None).unwrap();
         assert_eq!(result, expected);
     }
 }

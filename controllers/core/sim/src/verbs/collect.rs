@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::remove::{FOREGROUND, ORPHAN};
-use crate::kinds::{KINDS, KindId};
+use crate::kinds::KindId;
 use crate::meta;
 use crate::state::{Context, Object, State};
 
@@ -25,7 +25,7 @@ impl State {
     }
 
     fn collect_once(&mut self, context: &Context) {
-        let all: Vec<(KindId, Arc<Object>)> = (0..KINDS.len())
+        let all: Vec<(KindId, Arc<Object>)> = (0..self.stores.len())
             .flat_map(|kind| {
                 self.stores[kind]
                     .objects

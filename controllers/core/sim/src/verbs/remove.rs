@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::time;
-use crate::kinds::{KINDS, Kind, KindId};
+use crate::custom::DEFINITION;
+use crate::kinds::{Kind, KindId};
 use crate::meta;
 use crate::refusal::{self, Answer};
 use crate::state::{Context, Object, State};
@@ -42,14 +43,18 @@ impl State {
         (namespace, name): (&str, &str),
         options: &Value,
     ) -> Answer<Removed> {
-        let table = &KINDS[kind];
+        let table = self.kinds[kind];
         check_options(options)?;
         let Some(old) = self.object(kind, namespace, name).cloned() else {
             return Err(refusal::not_found(table, name));
         };
         preconditions(table, &old.value, options)?;
-        if table.kind == "Namespace" {
+        if table.rules() == "Namespace" {
             return Ok(self.terminate_namespace(context, kind, &old));
+        }
+        if table.rules() == DEFINITION {
+            let waiting = self.terminate_definition(context, kind, &old);
+            return Ok(Removed::Waits(waiting));
         }
         let mut new = (*old.value).clone();
         let grace = graceful(table, &mut new, options, context.now);
@@ -176,7 +181,7 @@ fn preconditions(table: &Kind, object: &Value, options: &Value) -> Answer<()> {
 
 /// Only pods are deleted gracefully.
 fn graceful(table: &Kind, object: &mut Value, options: &Value, now: Timestamp) -> Grace {
-    if table.kind != "Pod" {
+    if table.rules() != "Pod" {
         return Grace::None;
     }
     let asked = meta::number(options, "/gracePeriodSeconds").map(|s| if s < 0 { 1 } else { s });

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Patch, time, uid_differs};
-use crate::kinds::{KINDS, KindId, by_kind, core};
+use crate::custom::ScalePaths;
+use crate::kinds::{KindId, by_kind, core};
 use crate::meta;
 use crate::patch::patched;
 use crate::refusal::{self, Answer};
 use crate::selector::{label_selector_matches, textual};
 use crate::state::{Context, Object, State};
 
-/// The Scale of an object.
-pub(crate) fn scale_of(object: &Value) -> Value {
+fn scale_of(object: &Value, paths: &ScalePaths) -> Value {
     let of = |pointer: &str| object.pointer(pointer).cloned();
     let mut metadata = json!({});
     for field in [
@@ -29,12 +29,17 @@ pub(crate) fn scale_of(object: &Value) -> Value {
         }
     }
     let mut spec = json!({});
-    if let Some(replicas) = of("/spec/replicas").filter(|r| *r != json!(0)) {
+    if let Some(replicas) = of(&paths.spec).filter(|r| *r != json!(0)) {
         spec["replicas"] = replicas;
     }
-    let mut status = json!({ "replicas": of("/status/replicas").unwrap_or(json!(0)) });
-    if let Some(selector) = of("/spec/selector") {
-        status["selector"] = json!(textual(&selector));
+    let mut status = json!({ "replicas": of(&paths.status).unwrap_or(json!(0)) });
+    match &paths.selector {
+        Some(path) => meta::set(meta::map(&mut status), "selector", of(path)),
+        None => {
+            if let Some(selector) = of("/spec/selector") {
+                status["selector"] = json!(textual(&selector));
+            }
+        }
     }
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
@@ -43,6 +48,18 @@ pub(crate) fn scale_of(object: &Value) -> Value {
 }
 
 impl State {
+    fn scale_paths(&self, kind: KindId) -> ScalePaths {
+        let custom = self.customs.get(&kind);
+        custom
+            .map(|custom| custom.scale.clone())
+            .unwrap_or_default()
+    }
+
+    /// The Scale of an object.
+    pub(crate) fn scale_of(&self, kind: KindId, object: &Value) -> Value {
+        scale_of(object, &self.scale_paths(kind))
+    }
+
     /// Writes the replicas of a Scale.
     pub(crate) fn put_scale(
         &mut self,
@@ -51,7 +68,7 @@ impl State {
         (namespace, name): (&str, &str),
         scale: &Value,
     ) -> Answer<Value> {
-        let table = &KINDS[kind];
+        let table = self.kinds[kind];
         let Some(old) = self.object(kind, namespace, name).cloned() else {
             return Err(refusal::not_found(table, name));
         };
@@ -83,7 +100,12 @@ impl State {
             ));
         }
         let mut new = (*old.value).clone();
-        meta::child(&mut new, "spec").insert("replicas".to_owned(), json!(replicas));
+        let path = self.scale_paths(kind).spec;
+        let steps = path.split('/').filter(|step| !step.is_empty());
+        let patch = steps
+            .rev()
+            .fold(json!(replicas), |below, step| json!({ step: below }));
+        json_patch::merge(&mut new, &patch);
         let version = scale.pointer("/metadata/resourceVersion").cloned();
         meta::set(meta::metadata(&mut new), "resourceVersion", version);
         let inner = Context {
@@ -91,7 +113,7 @@ impl State {
             ..context.clone()
         };
         let object = self.replace(&inner, kind, &old, new, false)?;
-        Ok(scale_of(&object.value))
+        Ok(self.scale_of(kind, &object.value))
     }
 
     pub(crate) fn patch_scale(
@@ -102,9 +124,10 @@ impl State {
         patch: Patch,
     ) -> Answer<Value> {
         let Some(old) = self.object(kind, namespace, name) else {
-            return Err(refusal::not_found(&KINDS[kind], name));
+            return Err(refusal::not_found(self.kinds[kind], name));
         };
-        let scale = patched(&scale_of(&old.value), patch.body, patch.how, None)?;
+        let scale = self.scale_of(kind, &old.value);
+        let scale = patched(&scale, patch.body, patch.how, None, None)?;
         self.put_scale(context, kind, (namespace, name), &scale)
     }
 
@@ -121,7 +144,7 @@ impl State {
             return Err(refusal::unclassified("target.name: Required value"));
         }
         let Some(old) = self.object(pods, namespace, name).cloned() else {
-            return Err(refusal::not_found(&KINDS[pods], name));
+            return Err(refusal::not_found(self.kinds[pods], name));
         };
         let bound = meta::text(&old.value, "/spec/nodeName");
         let uid = meta::uid(binding);
@@ -139,7 +162,7 @@ impl State {
             None
         };
         if let Some(why) = refused {
-            return Err(refusal::conflict(&KINDS[pods], name, &why));
+            return Err(refusal::conflict(self.kinds[pods], name, &why));
         }
         let mut new = (*old.value).clone();
         meta::child(&mut new, "spec").insert("nodeName".to_owned(), json!(node));
@@ -174,7 +197,7 @@ impl State {
     ) -> Answer<()> {
         let pods = core("Pod");
         let Some(mut pod) = self.object(pods, namespace, name).cloned() else {
-            return Err(refusal::not_found(&KINDS[pods], name));
+            return Err(refusal::not_found(self.kinds[pods], name));
         };
         let phase = meta::text(&pod.value, "/status/phase");
         let free =
