@@ -16,7 +16,6 @@ mod parts;
 mod progress;
 mod rollout;
 mod state;
-mod storage;
 mod takeover;
 mod up;
 mod view;

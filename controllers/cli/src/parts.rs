@@ -1,11 +1,9 @@
-//! The parts of a cluster: what `corten up` runs together and the commands `controllers`, `scheduler` and
-//! `nodes` one by one.
+//! The parts of a cluster one by one: the commands `controllers`, `scheduler` and `nodes`.
 
 use crate::commands::{Controllers, Nodes, Scheduler};
 use registry::Settings;
-use runtime::Runtime;
+use registry::whole::{run_controllers, run_nodes};
 use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
-use runtime::groups::Family;
 use runtime::guard::Duties;
 use runtime::serve::{Component, Misuse, serve, serve_as};
 use std::process::ExitCode;
@@ -100,41 +98,4 @@ pub(crate) async fn nodes(args: Nodes) -> ExitCode {
         Ok(())
     })
     .await
-}
-
-/// Runs the controllers that `names` choose.
-pub(crate) fn run_controllers(
-    runtime: &Runtime,
-    family: Family,
-    names: &[String],
-    settings: &Settings,
-) -> Result<(), Misuse> {
-    for entry in registry::select_in(family, names)? {
-        runtime
-            .metrics()
-            .running("kube-controller-manager", entry.name, true);
-        (entry.run)(runtime, settings);
-    }
-    Ok(())
-}
-
-/// Runs the scheduler for pods that name none.
-pub(crate) fn run_scheduler(runtime: &Runtime) {
-    let scheduler = scheduler::Scheduler::new(runtime, scheduler::Options::default());
-    scheduler.expect("there are no extenders").run();
-}
-
-/// Serves what hollow nodes and their pods use, behind an API server on this machine.
-pub(crate) fn run_metrics(runtime: &Runtime, options: kubelet::Options) {
-    let server = kubelet::metrics::serve::Server::new(runtime, options.profiles);
-    runtime.spawn("metrics", server.run());
-}
-
-/// Runs hollow nodes, if there can be any: their agent has the caches hold whole pods, which nobody else needs.
-pub(crate) fn run_nodes(runtime: &Runtime, options: kubelet::Options) {
-    if options.count == 0 && !options.manage_kwok_nodes {
-        return;
-    }
-    let agent = kubelet::Agent::new(runtime, options);
-    runtime.spawn("nodes", agent.run());
 }

@@ -1,34 +1,29 @@
 //! `corten up`: a cluster from nothing.
 
-use crate::apply::{self, Manifest};
+use crate::apply;
 use crate::commands::{ManagerArgs, Up};
-use crate::parts;
 use crate::progress::{self, words};
 use crate::state::{State, start_time};
-use crate::storage;
 use crate::view::View;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use controlplane::apiserver::SERVICE_RANGE;
 use controlplane::{Assets, ControlPlane, Tool};
-use k8s_openapi::api::core::v1::Node;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use registry::{NODE_IPAM, Settings};
+use registry::Settings;
+use registry::whole::{Whole, run_metrics};
 use runtime::Runtime;
 use runtime::args::{self, ClientArgs};
-use runtime::groups::Family;
 use runtime::guard::{self, Duties};
+use runtime::manifests::Manifest;
 use runtime::serve::{Misuse, told_to_end};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// A cluster that is not ready after this long has something wrong with it.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// How long workers may take to finish what they are at when the cluster ends.
 const LAST: Duration = Duration::from_secs(5);
 const LOG: &str = "corten.log";
-/// Room for 32768 nodes, and no address of a Service.
-const POD_RANGE: &str = "10.128.0.0/9";
 
 /// Starts everything, shows it, and ends it in order.
 pub(crate) async fn run(up: Up) -> anyhow::Result<ExitCode> {
@@ -72,13 +67,14 @@ async fn embedded(up: &Up, manifests: &[Manifest]) -> anyhow::Result<ExitCode> {
         kubeconfig: plane.kubeconfig_path(),
         children: plane.pids().to_vec(),
     };
-    let root_ca = Some(plane.pki().ca_certificate().to_owned());
-    let settings = manager(&plane).settings(root_ca)?;
-    let cluster = Cluster::begin(&plane.admin_config(), up, &settings).await?;
-    parts::run_metrics(&cluster.runtime, up.hollow.options(up.nodes)?);
+    let settings =
+        Settings::of_own(plane.pki().dir(), SERVICE_RANGE).map_err(|said| anyhow!(said))?;
+    let cluster = Cluster::begin(&plane.admin_config(), up, settings).await?;
+    run_metrics(&cluster.runtime, up.hollow.options(up.nodes)?);
     let outcome = async {
-        cluster.ready(up.nodes as usize).await?;
-        storage::offer(&cluster.runtime, &up.controllers.controllers).await?;
+        cluster.ready().await?;
+        let storage = cluster.whole.offer_storage(&cluster.runtime).await;
+        storage.map_err(|said| anyhow!(said))?;
         cluster.apply(manifests).await?;
         state.write(&dir)?;
         eprintln!(
@@ -113,9 +109,9 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
     eprintln!("• running against {}", config.cluster_url);
     let settings = ManagerArgs::default().settings(args::root_ca(&config))?;
     free(&config, up).await?;
-    let cluster = Cluster::begin(&config, up, &settings).await?;
+    let cluster = Cluster::begin(&config, up, settings).await?;
     let outcome = async {
-        cluster.ready(up.nodes as usize).await?;
+        cluster.ready().await?;
         cluster.apply(manifests).await?;
         eprintln!("✓ {} nodes ready", up.nodes);
         cluster.show(up).await
@@ -143,34 +139,15 @@ async fn free(config: &Config, up: &Up) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The controllers of a cluster of our own sign with its authorities.
-fn manager(plane: &ControlPlane) -> ManagerArgs {
-    let pki = plane.pki();
-    ManagerArgs {
-        allocate_node_cidrs: true,
-        ranges: nodeipam::Flags {
-            cluster_cidr: Some(POD_RANGE.to_owned()),
-            service_cluster_ip_range: Some(controlplane::apiserver::SERVICE_RANGE.to_owned()),
-            ..nodeipam::Flags::default()
-        },
-        signing: certificates::Flags {
-            cluster_signing_cert_file: Some(pki.file("ca.crt")),
-            cluster_signing_key_file: Some(pki.file("ca.key")),
-            ..certificates::Flags::default()
-        },
-        service_account_private_key_file: Some(pki.file("sa.key")),
-        ..ManagerArgs::default()
-    }
-}
-
 /// Everything but the API server, in this process, on shared caches.
 struct Cluster {
+    whole: Whole,
     runtime: Runtime,
     client: Client,
 }
 
 impl Cluster {
-    async fn begin(config: &Config, up: &Up, settings: &Settings) -> anyhow::Result<Self> {
+    async fn begin(config: &Config, up: &Up, settings: Settings) -> anyhow::Result<Self> {
         let options = runtime::Options {
             namespace: up.client.namespace.clone(),
             ..runtime::Options::default()
@@ -178,56 +155,30 @@ impl Cluster {
         let client = args::connect(config, &options.metrics)?;
         args::check_server(&client).await?;
         let runtime = Runtime::new(client.clone(), options);
-        let chosen = registry::select(&up.controllers.controllers)?;
-        let gives_ranges = chosen.iter().any(|entry| entry.name == NODE_IPAM);
-        parts::run_controllers(
-            &runtime,
-            Family::Builtin,
-            &up.controllers.controllers,
+        let whole = Whole {
+            controllers: up.controllers.controllers.clone(),
             settings,
-        )?;
-        parts::run_scheduler(&runtime);
-        let nodes = kubelet::Options {
-            own_ranges: settings.node_ranges.is_none() || !gives_ranges,
-            ..up.hollow.options(up.nodes)?
+            nodes: up.hollow.options(up.nodes)?,
         };
-        parts::run_nodes(&runtime, nodes);
+        whole.run(&runtime)?;
         View::watch(&runtime);
         runtime.start().await;
-        Ok(Self { runtime, client })
+        Ok(Self {
+            whole,
+            runtime,
+            client,
+        })
     }
 
-    /// Waits until the nodes are ready, and pods can be made in the namespace `default`.
-    async fn ready(&self, nodes: usize) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let (node, account) = (
-            self.runtime.caches().of::<Node>(),
-            self.runtime
-                .caches()
-                .of::<k8s_openapi::api::core::v1::ServiceAccount>(),
-        );
-        loop {
-            let ready = node
-                .all()
-                .iter()
-                .filter(|node| objects::node::is_ready(node))
-                .count();
-            if ready >= nodes && account.get("default", "default").is_some() {
-                return Ok(());
-            }
-            if begun.elapsed() > PATIENCE {
-                bail!(
-                    "only {ready} of {nodes} nodes are ready after {} s; the log says more with --v=2",
-                    PATIENCE.as_secs()
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    async fn ready(&self) -> anyhow::Result<()> {
+        let ready = self.whole.ready(&self.runtime).await;
+        ready.map_err(|said| anyhow!(said))
     }
 
     async fn apply(&self, manifests: &[Manifest]) -> anyhow::Result<()> {
-        for applied in apply::apply(&self.client, manifests).await? {
-            eprintln!("✓ {applied} applied");
+        for manifest in manifests {
+            manifest.apply(&self.client, "corten", "default").await?;
+            eprintln!("✓ {} applied", manifest.name());
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! The table of controllers: adding one is a line here. `corten` runs those that `--controllers` names, the tests run
-//! all of them and have upstream run the same.
+//! all of them and have upstream run the same. [`whole`] is what a cluster has besides, [`why`] what is asked of one.
 #![forbid(unsafe_code)]
 
 pub mod roles;
+pub mod whole;
+pub mod why;
 
 use bootstrap::{BootstrapSigner, TokenCleaner};
 use certificates::{Authorities, CsrApprover, CsrCleaner, CsrSigner};

@@ -8,23 +8,20 @@ use anyhow::{Result, anyhow};
 use controlplane::apiserver::SERVICE_RANGE;
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
-use jiff::SignedDuration;
 use kube::{Client, Config};
 use kubelet::metrics::serve::Server;
 use registry::Settings;
+use registry::whole::POD_RANGE;
 use runtime::groups::Family;
 use runtime::lease::{ElectionOptions, Elector, Leadership};
 use runtime::metrics::Metrics;
 use runtime::{Options, Runtime};
-use serviceaccount::Issuer;
 use std::time::Duration;
 
 /// What is still under way after this long when loops end is given up.
 const LAST: Duration = Duration::from_secs(2);
 /// Objects that each controller works on at once.
 const WORKERS: usize = 16;
-/// Where nodes get their ranges from.
-const CLUSTER_CIDR: &str = "10.128.0.0/9";
 
 /// Whose loops the tests are run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +84,7 @@ impl Actor {
                 let tools = [Tool::KubeControllerManager, Tool::KubeScheduler];
                 let from = AssetOptions::default();
                 let assets = Assets::locate(&from, &tools, &Progress::default()).await?;
-                let ranges = format!("--cluster-cidr={CLUSTER_CIDR}");
+                let ranges = format!("--cluster-cidr={POD_RANGE}");
                 let services = format!("--service-cluster-ip-range={SERVICE_RANGE}");
                 let upstream = Upstream::new(&assets, &way.kubeconfig, plane.data_dir());
                 let port = free_port()?;
@@ -106,27 +103,8 @@ impl Actor {
 
 /// What controllers have to know, as upstream's are told it by flags.
 fn settings(plane: &ControlPlane) -> Result<Settings> {
-    let pki = plane.pki();
-    let ranges = nodeipam::Flags {
-        cluster_cidr: Some(CLUSTER_CIDR.to_owned()),
-        service_cluster_ip_range: Some(SERVICE_RANGE.to_owned()),
-        ..nodeipam::Flags::default()
-    };
-    let signing = certificates::Flags {
-        cluster_signing_cert_file: Some(pki.file("ca.crt")),
-        cluster_signing_key_file: Some(pki.file("ca.key")),
-        ..certificates::Flags::default()
-    };
-    Ok(Settings {
-        workers: WORKERS,
-        // The whole file, as kube-controller-manager reads it: neither changes what the other has published.
-        root_ca: Some(std::fs::read_to_string(pki.file("ca.crt"))?),
-        node_ranges: Some(ranges.options().map_err(|error| anyhow!(error))?),
-        authorities: signing.authorities().map_err(|error| anyhow!(error))?,
-        issuer: Some(Issuer::open(&pki.file("sa.key")).map_err(|error| anyhow!(error))?),
-        unused_tokens: SignedDuration::from_hours(8760),
-        ended_pods: podgc::THRESHOLD,
-    })
+    let settings = Settings::of_own(plane.pki().dir(), SERVICE_RANGE);
+    settings.map_err(|error| anyhow!(error))
 }
 
 /// A process of ours with this access, whatever it may do.

@@ -8,10 +8,9 @@ use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Event, Namespace as NamespaceObject, Pod, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::GroupVersionKind;
-use kube::discovery::pinned_kind;
 use kube::{Api, Client, Resource, ResourceExt};
 use runtime::groups::Family;
+use runtime::manifests;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -179,15 +178,11 @@ impl Namespace {
 
     /// Applies a manifest of one object, YAML or JSON, as `kubectl apply --server-side` does.
     pub async fn apply(&self, manifest: &str) -> Result<DynamicObject> {
-        let mut object: DynamicObject = serde_saphyr::from_str(manifest)?;
-        object.metadata.namespace = Some(self.name.clone());
-        let types = object.types.clone().context("apiVersion and kind")?;
-        let (resource, _) = pinned_kind(&self.client, &GroupVersionKind::try_from(&types)?).await?;
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &self.name, &resource);
-        let (name, params) = (object.name_any(), PatchParams::apply("test").force());
-        let applied = api.patch(&name, &params, &Patch::Apply(&object)).await;
-        applied.with_context(|| format!("apply {} {name}", types.kind))
+        let manifests = manifests::read("the manifest", manifest)?;
+        let [manifest] = manifests.as_slice() else {
+            bail!("{} objects where one is expected", manifests.len());
+        };
+        Ok(manifest.apply(&self.client, "test", &self.name).await?)
     }
 
     /// Changes an object by a merge patch.

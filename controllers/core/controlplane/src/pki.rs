@@ -108,6 +108,11 @@ impl Pki {
         &self.ca.certificate
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A file of the folder: `ca.crt`, `ca.key`, `apiserver.crt`, `sa.key`…
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)

@@ -33,6 +33,7 @@ pub mod lease;
 mod ledger;
 mod limit;
 pub mod log;
+pub mod manifests;
 pub mod meta;
 pub mod metrics;
 pub mod outside;
