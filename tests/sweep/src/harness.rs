@@ -143,7 +143,7 @@ pub async fn run(scenario: &Scenario, disturbance: Disturbance) -> Run {
     let sim = Sim::new();
     let oracle = Oracle::watch(&sim, ACTOR, scenario.parts, scenario.bounds);
     sim.aggregate("/apis/external.metrics.k8s.io/", load);
-    sim.aggregate("/apis/authorization.k8s.io/", |_, _| {
+    sim.aggregate("/apis/authorization.k8s.io/", |_, _, _| {
         Some(json!({ "status": { "allowed": true } }))
     });
     for object in &scenario.begin {
@@ -397,7 +397,7 @@ impl World<'_> {
 }
 
 /// What an adapter of external metrics tells: the values that stand in the ConfigMap `load`.
-fn load(state: &State, path: &str) -> Option<Value> {
+fn load(state: &State, path: &str, _: &str) -> Option<Value> {
     let metric = path.rsplit('/').next()?;
     let load = state.get::<ConfigMap>("default", "load")?;
     let value = load.data.as_ref()?.get(metric)?;

@@ -71,8 +71,9 @@ impl<K> Stored for K where
 {
 }
 
-/// A server behind this one: the answer to a GET of a path, or none (404). It is asked with the state locked.
-type Behind = Box<dyn Fn(&State, &str) -> Option<Value> + Send + Sync>;
+/// A server behind this one: the answer to a GET of a path with this query, or none (404). It is asked with the state
+/// locked.
+type Behind = Box<dyn Fn(&State, &str, &str) -> Option<Value> + Send + Sync>;
 
 /// The server. A handle: clones are the same server.
 #[derive(Clone)]
@@ -284,11 +285,12 @@ impl Sim {
         self.state_at(&context).garbage_collect(&context);
     }
 
-    /// Lets another server answer all requests of paths that begin with `prefix`, as an APIService does.
+    /// Lets another server answer all requests of paths that begin with `prefix`, as an APIService does; it is told
+    /// path and query.
     pub fn aggregate(
         &self,
         prefix: &str,
-        answer: impl Fn(&State, &str) -> Option<Value> + Send + Sync + 'static,
+        answer: impl Fn(&State, &str, &str) -> Option<Value> + Send + Sync + 'static,
     ) {
         let mut behind = self
             .inner
@@ -299,14 +301,15 @@ impl Sim {
     }
 
     /// What a server behind this one replies; nothing if there is none for the path.
-    fn ask_behind(&self, path: &str) -> Option<serve::Reply> {
+    fn ask_behind(&self, uri: &http::Uri) -> Option<serve::Reply> {
+        let path = uri.path();
         let behind = self
             .inner
             .behind
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let (_, answer) = behind.iter().find(|(prefix, _)| path.starts_with(prefix))?;
-        Some(match answer(&self.state(), path) {
+        Some(match answer(&self.state(), path, uri.query().unwrap_or_default()) {
             Some(value) => serve::reply(200, &value),
             None => serve::refused(&refusal::no_such_path()),
         })

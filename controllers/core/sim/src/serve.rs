@@ -46,7 +46,7 @@ async fn serve(sim: Sim, actor: Arc<str>, request: Request<Body>) -> Result<Repl
     if sim.faults().is_away(&actor) {
         return Err(io::ErrorKind::ConnectionReset.into());
     }
-    if let Some(reply) = sim.ask_behind(parts.uri.path()) {
+    if let Some(reply) = sim.ask_behind(&parts.uri) {
         return Ok(reply);
     }
     let routed = route(&sim.state(), &parts.method, &parts.uri);

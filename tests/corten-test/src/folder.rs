@@ -1,7 +1,7 @@
 //! A data folder that goes when the test binary goes, however it goes.
 
-use anyhow::{Context, Result};
 use rand::random;
+use std::io::Result;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,13 +12,17 @@ const SWEEP: &str =
 
 /// A new folder, removed soon after this is dropped or the process ends; with `KEEP=1` it stays.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     sweeper: Option<Child>,
 }
 
 impl Folder {
-    pub(crate) fn new() -> Result<Self> {
+    /// Chooses its name; whoever writes to it first makes it.
+    ///
+    /// # Errors
+    /// There is no shell that could remove it.
+    pub fn new() -> Result<Self> {
         let name = format!("corten-test-{:08x}", random::<u32>());
         let path = std::env::temp_dir().join(name);
         let sweeper = if keep() {
@@ -31,12 +35,13 @@ impl Folder {
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
-            Some(command.spawn().context("/bin/sh")?)
+            Some(command.spawn()?)
         };
         Ok(Self { path, sweeper })
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -52,6 +57,6 @@ impl Drop for Folder {
 }
 
 /// Whether what tests made is to stay.
-pub(crate) fn keep() -> bool {
+pub fn keep() -> bool {
     std::env::var("KEEP").is_ok_and(|value| !value.is_empty() && value != "0")
 }
