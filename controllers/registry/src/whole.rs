@@ -65,13 +65,18 @@ impl Whole {
             let nodes = nodes.all();
             let ready = nodes.iter().filter(|node| objects::node::is_ready(node));
             let ready = ready.count();
-            if ready >= wanted && (alone || accounts.get("default", "default").is_some()) {
+            let missing = if ready < wanted {
+                format!("only {ready} of {wanted} nodes are ready")
+            } else if !alone && accounts.get("default", "default").is_none() {
+                "nobody has made the ServiceAccount default, without which there are no pods"
+                    .to_owned()
+            } else {
                 return Ok(());
-            }
+            };
             if begun.elapsed() > PATIENCE {
+                let after = PATIENCE.as_secs();
                 return Err(format!(
-                    "only {ready} of {wanted} nodes are ready after {} s; the log says more with --v=2",
-                    PATIENCE.as_secs()
+                    "{missing} after {after} s; the log says more with --v=2"
                 ));
             }
             tokio::time::sleep(PAUSE).await;

@@ -107,9 +107,7 @@ fn covers(rule: &Rule, resource: &str, verb: &str, of: &Use) -> bool {
             .is_some_and(|(_, asked)| asked == sub),
         None => same(resource, &of.resource),
     };
-    // Who watches may have to list: a stream of what there is can break off, and servers can be told to give none.
-    let may_list = verb == "list" && of.verb == "watch";
-    same(rule.group, &of.group) && resource && (verb == of.verb || may_list)
+    same(rule.group, &of.group) && resource && verb == of.verb
 }
 
 /// The user that the account of this part is.

@@ -6,13 +6,12 @@
 use crate::caches::Cache;
 use crate::process::Process;
 use crate::trim::{self, Part};
-use crate::watch::{Error, PageMeta, Readable, Said, Source, utf8};
+use crate::watch::{Error, Readable, Said, Source, utf8};
 use crate::watched::Watched;
 use k8s_openapi::{NamespaceResourceScope, Resource};
 use kube::core::Status;
 use std::any::TypeId;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,9 +28,6 @@ pub(crate) trait Sink: Send + Sync {
 
     /// An object of the list.
     fn list(&self, object: Self::Item);
-
-    /// An object that was listed is gone before the list is complete.
-    fn unlist(&self, object: &Self::Item);
 
     /// The list is complete: what is not in it is gone.
     fn finish_list(&self);
@@ -72,10 +68,6 @@ impl<K: Watched> Sink for Arc<Cache<K>> {
         Cache::list(self, object);
     }
 
-    fn unlist(&self, object: &K) {
-        Cache::unlist(self, object);
-    }
-
     fn finish_list(&self) {
         Cache::finish_list(self);
     }
@@ -109,11 +101,11 @@ impl<K: Watched> Sink for Arc<Cache<K>> {
 pub(crate) trait Listens: Send + Sync {
     /// A list is asked for: what was heard of one before is forgotten.
     fn begin_list(&self);
-    /// Hears a page of it.
-    fn page(&self, text: &str) -> serde_json::Result<PageMeta>;
+    /// Hears an object of it.
+    fn listed(&self, text: &str) -> serde_json::Result<()>;
     /// It was the last; the list is as of this version.
     fn finish_list(&self, version: &str);
-    /// Hears an event: until [`Heard::Listed`], one of the list, where one was begun.
+    /// Hears an event.
     fn event(&self, text: &str) -> serde_json::Result<Heard>;
     /// See [`Sink::pause`].
     fn pause(&self) -> Duration;
@@ -123,74 +115,47 @@ pub(crate) trait Listens: Send + Sync {
 pub(crate) enum Heard {
     /// All up to this version, where one is named.
     Upto(Option<String>),
-    /// The list is complete, and as of this version.
-    Listed(String),
     /// The server gives up.
     Refused(Box<Status>),
 }
 
 /// Reads for a sink.
-pub(crate) struct Reader<S: Sink> {
-    sink: S,
-    /// A list was begun and is not complete. Until it is, no version tells how far all has been said: the list's
-    /// objects come in the order of their names.
-    listing: AtomicBool,
-}
+pub(crate) struct Reader<S: Sink>(S);
 
 impl<S: Sink> Reader<S> {
     pub(crate) fn new(sink: S) -> Self {
-        let listing = AtomicBool::new(false);
-        Self { sink, listing }
+        Self(sink)
     }
 }
 
 impl<S: Sink> Listens for Reader<S> {
     fn begin_list(&self) {
-        self.listing.store(true, Ordering::Relaxed);
-        self.sink.begin_list();
+        self.0.begin_list();
     }
 
-    fn page(&self, text: &str) -> serde_json::Result<PageMeta> {
-        let page = S::Item::page(text, self.sink.part())?;
-        for object in page.items.into_iter().flatten() {
-            self.sink.list(object);
-        }
-        Ok(page.metadata)
+    fn listed(&self, text: &str) -> serde_json::Result<()> {
+        self.0.list(S::Item::listed(text, self.0.part())?);
+        Ok(())
     }
 
     fn finish_list(&self, version: &str) {
-        self.listing.store(false, Ordering::Relaxed);
-        self.sink.finish_list();
-        self.sink.reach(version);
+        self.0.finish_list();
+        self.0.reach(version);
     }
 
     fn event(&self, text: &str) -> serde_json::Result<Heard> {
-        let listing = self.listing.load(Ordering::Relaxed);
-        Ok(match S::Item::said(text, self.sink.part())? {
-            Said::Put(object) if listing => {
-                self.sink.list(object);
-                Heard::Upto(None)
-            }
-            Said::Gone(object) if listing => {
-                self.sink.unlist(&object);
-                Heard::Upto(None)
-            }
-            Said::Upto(_) if listing => Heard::Upto(None),
-            Said::Listed(version) => {
-                self.finish_list(&version);
-                Heard::Listed(version)
-            }
+        Ok(match S::Item::said(text, self.0.part())? {
             Said::Put(object) => {
                 let version = S::version(&object).cloned();
-                self.sink.apply(object);
+                self.0.apply(object);
                 Heard::Upto(version)
             }
             Said::Gone(object) => {
-                self.sink.remove(&object);
+                self.0.remove(&object);
                 Heard::Upto(S::version(&object).cloned())
             }
             Said::Upto(version) => {
-                self.sink.reach(&version);
+                self.0.reach(&version);
                 Heard::Upto(Some(version))
             }
             Said::Refused(status) => Heard::Refused(status),
@@ -198,7 +163,7 @@ impl<S: Sink> Listens for Reader<S> {
     }
 
     fn pause(&self) -> Duration {
-        self.sink.pause()
+        self.0.pause()
     }
 }
 
@@ -223,65 +188,44 @@ fn start(process: &Arc<Process>, kind: &'static str, source: Source, listener: B
 
 /// Lists, and follows the changes until it has to list anew.
 pub(crate) async fn follow(process: &Process, kind: &str, source: &Source, listener: &dyn Listens) {
-    let (mut version, mut errors) = (None, 0);
-    listener.begin_list();
-    loop {
-        let ended = changes(source, listener, &mut version, &mut errors).await;
-        if version.is_none() {
-            // A server may have been told not to stream lists, and what broke off goes on in small steps.
-            tracing::debug!(kind, ?ended, "reading the list in pages");
-            version = Some(pages(process, kind, source, listener).await);
-            errors = 0;
-        } else if let Err(error) = ended {
-            wait(process, kind, &error, &mut errors).await;
-            if errors >= PATIENCE || error.is_expired() {
-                return;
-            }
-        }
-    }
-}
-
-/// Reads a list page by page, until it is whole; gives its version.
-async fn pages(process: &Process, kind: &str, source: &Source, listener: &dyn Listens) -> String {
     let mut errors = 0;
-    loop {
+    let mut version = loop {
         listener.begin_list();
-        match source.list(&mut |text| listener.page(text)).await {
+        match source.list(&mut |text| listener.listed(text)).await {
             Ok(version) => {
                 listener.finish_list(&version);
-                return version;
+                break version;
             }
             Err(error) => wait(process, kind, &error, &mut errors).await,
         }
+    };
+    errors = 0;
+    loop {
+        let Err(error) = changes(source, listener, &mut version, &mut errors).await else {
+            continue;
+        };
+        wait(process, kind, &error, &mut errors).await;
+        if errors >= PATIENCE || error.is_expired() {
+            return;
+        }
     }
 }
 
-/// One watch to its end, from `version`, or from what there is now where there is none; `version` goes with it, so that
-/// the next goes on from there.
+/// One watch from `version` to its end; `version` goes with it, so that the next goes on from there.
 async fn changes(
     source: &Source,
     listener: &dyn Listens,
-    version: &mut Option<String>,
+    version: &mut String,
     errors: &mut u32,
 ) -> Result<(), Error> {
     let begun = Instant::now();
     let mut quiet = true;
-    let mut lines = match version {
-        None => source.stream().await?,
-        Some(version) => {
-            let mut lines = source.watch(version).await?;
-            lines.pause = listener.pause();
-            lines
-        }
-    };
+    let mut lines = source.watch(version).await?;
+    lines.pause = listener.pause();
     while let Some(line) = lines.event().await? {
         match listener.event(utf8(&line)?)? {
-            Heard::Upto(Some(reached)) => *version = Some(reached),
+            Heard::Upto(Some(reached)) => *version = reached,
             Heard::Upto(None) => {}
-            Heard::Listed(reached) => {
-                *version = Some(reached);
-                lines.pause = listener.pause();
-            }
             Heard::Refused(status) => return Err(Error::Refused(status)),
         }
         *errors = 0;

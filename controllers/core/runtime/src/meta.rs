@@ -6,8 +6,8 @@ use crate::informer::{self, Reader, Sink};
 use crate::process::Process;
 use crate::reads::{ReadError, Reads};
 use crate::send;
-use crate::trim::Part;
-use crate::watch::{Page, Readable, Said, Source};
+use crate::trim::{self, Part};
+use crate::watch::{Readable, Said, Source};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use plan::{Cause, Kind};
 use serde::Deserialize;
@@ -48,8 +48,8 @@ impl Readable for Partial {
     const LIST: Option<&'static str> = Some(LIST);
     const OBJECT: Option<&'static str> = Some(OBJECT);
 
-    fn page(text: &str, part: Part<'_>) -> serde_json::Result<Page<Self>> {
-        Page::read(text, part)
+    fn listed(text: &str, part: Part<'_>) -> serde_json::Result<Self> {
+        trim::read(text, part)
     }
 
     fn said(text: &str, part: Part<'_>) -> serde_json::Result<Said<Self>> {
@@ -95,10 +95,6 @@ impl<F: Fn(Told) + Send + Sync> Sink for Ear<F> {
 
     fn list(&self, object: Partial) {
         self.listed().push(object.metadata);
-    }
-
-    fn unlist(&self, object: &Partial) {
-        self.listed().retain(|held| held.uid != object.metadata.uid);
     }
 
     fn finish_list(&self) {

@@ -86,9 +86,8 @@ impl Reads {
         let source = Source::new::<K>(self.process.client().clone(), Some(namespace));
         let mut objects = Vec::new();
         let mut read = |text: &str| {
-            let page = K::page(text, OBJECT)?;
-            objects.extend(page.items.unwrap_or_default());
-            Ok(page.metadata)
+            objects.push(K::listed(text, OBJECT)?);
+            Ok(())
         };
         source.list(&mut read).await.map_err(|error| ReadError {
             message: error.to_string(),

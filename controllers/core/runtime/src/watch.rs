@@ -1,15 +1,18 @@
-//! One kind as the API server tells it: what there is, as a stream or in pages, then what changes.
+//! One kind as the API server tells it: what there is, then what changes.
 //!
 //! kube-runtime has a watcher too. This one reads each event once, straight into its type: kube's goes by way of
 //! serde's tagged enums, which builds a second reader for every type of every kind (half of the program and of its
 //! compilation), and hides the bookmarks, which say how far a quiet watch has come.
 
-use crate::trim::{Part, read, read_from};
+mod items;
+
+use crate::trim::{Part, read_from};
 use crate::watched::Watched;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::TryFutureExt;
 use http::{HeaderValue, header};
 use http_body_util::BodyExt;
+use items::Items;
 use kube::Client;
 use kube::client::Body;
 use kube::core::{Request, Status, params::ListParams, params::WatchParams};
@@ -25,8 +28,6 @@ use std::{fmt, str};
 const SILENCE: u32 = 50;
 /// What follows within this time has come together.
 const TOGETHER: Duration = Duration::from_millis(2);
-/// Objects in a page of a list.
-const PAGE: u32 = 500;
 
 /// Why a list or a watch ended early.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +65,9 @@ pub trait Readable: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const OBJECT: Option<&'static str> = None;
 
-    /// Reads a page of a list, and of each object this part.
+    /// Reads an object of a list, and of it this part.
     #[doc(hidden)]
-    fn page(text: &str, part: Part<'_>) -> serde_json::Result<Page<Self>>;
+    fn listed(text: &str, part: Part<'_>) -> serde_json::Result<Self>;
 
     /// Reads a line of a watch, and of the object this part.
     #[doc(hidden)]
@@ -91,8 +92,6 @@ pub enum Said<K> {
     Gone(K),
     /// All up to this version has been said.
     Upto(String),
-    /// All that there was has been said; it is as of this version.
-    Listed(String),
     /// The server gives up.
     Refused(Box<Status>),
 }
@@ -115,63 +114,49 @@ impl Source {
         }
     }
 
-    /// Has all pages read of what there is now; gives the version that a watch goes on from.
+    /// Has each object read that there is now, as it comes in; gives the version that a watch goes on from.
+    ///
+    /// It is one list and not pages of one: the API server gives it from its watch cache and writes object after object
+    /// (KEP-5116), and each page would be a request of its own. Nor is it the beginning of a watch (KEP-3157), for which the
+    /// server works more, as it makes an event of each object.
     pub(crate) async fn list(
         &self,
-        read: &mut (dyn FnMut(&str) -> serde_json::Result<PageMeta> + Send),
+        read: &mut (dyn FnMut(&str) -> serde_json::Result<()> + Send),
     ) -> Result<String, Error> {
-        let mut params = ListParams::default().limit(PAGE);
-        loop {
-            let request = Request::new(&self.path).list(&params);
-            let request = request.map_err(kube::Error::BuildRequest)?;
-            let text = in_time(async {
-                let mut body = open(&self.client, asking(request, self.list)).await?;
-                body.rest().await
-            })
-            .await?;
-            let page = read(utf8(&text)?)?;
-            params.continue_token = page.next.filter(|token| !token.is_empty());
-            if params.continue_token.is_none() {
-                return Ok(page.resource_version);
+        let request = Request::new(&self.path).list(&ListParams::default());
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let mut body = in_time(open(&self.client, asking(request, self.list))).await?;
+        let mut items = Items::default();
+        while in_time(body.read()).await? {
+            while let Some(item) = items.next(&mut body.buffer) {
+                read(utf8(&item)?)?;
             }
         }
-    }
-
-    /// What there is now, then [`Said::Listed`], then what happens (KEP-3157, streaming lists). The server makes no
-    /// list of all first, and an object can be read while the next is on its way.
-    pub(crate) async fn stream(&self) -> Result<Lines, Error> {
-        self.follow(&WatchParams::default().initial_events(), "")
-            .await
+        let rest = items.rest(&body.buffer);
+        let list: Marked = serde_json::from_slice(&rest)?;
+        Ok(list.metadata.resource_version)
     }
 
     /// What happened after `version`.
     pub(crate) async fn watch(&self, version: &str) -> Result<Lines, Error> {
-        self.follow(&WatchParams::default(), version).await
-    }
-
-    async fn follow(&self, params: &WatchParams, version: &str) -> Result<Lines, Error> {
-        let params = params.clone().timeout(SILENCE);
+        let params = WatchParams::default().timeout(SILENCE);
         let request = Request::new(&self.path).watch(&params, version);
         let request = request.map_err(kube::Error::BuildRequest)?;
         in_time(open(&self.client, asking(request, self.object))).await
     }
 }
 
-/// A page of a list. A page without items says `null`.
-#[derive(Debug, Deserialize)]
-#[serde(bound = "K: DeserializeOwned")]
-pub struct Page<K> {
-    pub(crate) metadata: PageMeta,
-    pub(crate) items: Option<Vec<K>>,
+/// A list without its objects, or a bookmark.
+#[derive(Deserialize)]
+struct Marked {
+    metadata: Mark,
 }
 
-/// What a page says of itself.
-#[derive(Debug, Deserialize)]
+/// What it says of itself.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PageMeta {
+struct Mark {
     resource_version: String,
-    #[serde(rename = "continue")]
-    next: Option<String>,
 }
 
 /// The request for an answer in this form.
@@ -293,13 +278,6 @@ impl Lines {
     }
 }
 
-impl<K: DeserializeOwned> Page<K> {
-    /// Reads a page, and of each object this part.
-    pub(crate) fn read(text: &str, part: Part<'_>) -> serde_json::Result<Self> {
-        read(text, Part::But(&[("items", part)]))
-    }
-}
-
 impl<K: DeserializeOwned> Said<K> {
     /// Reads an event, and of its object this part.
     pub(crate) fn read(text: &str, part: Part<'_>) -> serde_json::Result<Self> {
@@ -379,32 +357,10 @@ impl<'de, K: DeserializeOwned> DeserializeSeed<'de> for Object<'_, K> {
     type Value = Said<K>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Said<K>, D::Error> {
-        #[derive(Deserialize)]
-        struct Mark {
-            metadata: MarkMeta,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct MarkMeta {
-            resource_version: String,
-            #[serde(default)]
-            annotations: MarkNotes,
-        }
-        #[derive(Default, Deserialize)]
-        struct MarkNotes {
-            #[serde(rename = "k8s.io/initial-events-end")]
-            end: Option<String>,
-        }
         match self.verb {
             Verb::Bookmark => {
-                let MarkMeta {
-                    resource_version: version,
-                    annotations,
-                } = Mark::deserialize(from)?.metadata;
-                Ok(match annotations.end.as_deref() {
-                    Some("true") => Said::Listed(version),
-                    _ => Said::Upto(version),
-                })
+                let mark = Marked::deserialize(from)?.metadata;
+                Ok(Said::Upto(mark.resource_version))
             }
             Verb::Error => Ok(Said::Refused(Box::deserialize(from)?)),
             Verb::Deleted => Ok(Said::Gone(read_from(from, self.part)?)),

@@ -4,8 +4,8 @@
 //! crate that watches it: that halves the programs and the time that it takes to build them. A kind that no one
 //! watches is not linked.
 
-use crate::trim::Part;
-use crate::watch::{Page, Readable, Said};
+use crate::trim::{self, Part};
+use crate::watch::{Readable, Said};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 use serde::Serialize;
@@ -29,8 +29,8 @@ macro_rules! watched {
         impl Watched for k8s_openapi::api::$group::$version::$kind {}
 
         impl Readable for k8s_openapi::api::$group::$version::$kind {
-            fn page(text: &str, part: Part<'_>) -> serde_json::Result<Page<Self>> {
-                Page::read(text, part)
+            fn listed(text: &str, part: Part<'_>) -> serde_json::Result<Self> {
+                trim::read(text, part)
             }
 
             fn said(text: &str, part: Part<'_>) -> serde_json::Result<Said<Self>> {

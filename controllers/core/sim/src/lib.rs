@@ -309,10 +309,12 @@ impl Sim {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let (_, answer) = behind.iter().find(|(prefix, _)| path.starts_with(prefix))?;
-        Some(match answer(&self.state(), path, uri.query().unwrap_or_default()) {
-            Some(value) => serve::reply(200, &value),
-            None => serve::refused(&refusal::no_such_path()),
-        })
+        Some(
+            match answer(&self.state(), path, uri.query().unwrap_or_default()) {
+                Some(value) => serve::reply(200, &value),
+                None => serve::refused(&refusal::no_such_path()),
+            },
+        )
     }
 
     fn make_namespace(&self, name: &str) {

@@ -294,14 +294,6 @@ impl<K: Watched> Cache<K> {
         }
     }
 
-    /// An object of a list that was begun is gone; it is when the list is complete.
-    pub(crate) fn unlist(&self, object: &K) {
-        let key = Key::of(object.metadata());
-        let mut listed = self.listed();
-        listed.keys.remove(&key);
-        listed.later.retain(|(later, _)| *later != key);
-    }
-
     /// The list is complete: what is not in it is gone, also where a watch event for that never came.
     pub(crate) fn finish_list(&self) {
         let listed = std::mem::take(&mut *self.listed());

@@ -187,9 +187,6 @@ fn the_same_is_heard_whether_objects_are_kept_or_not() {
         cache.begin_list();
         cache.list(version("a", "2", 7));
         cache.list(version("c", "4", 3));
-        // Listed, and then gone before all was.
-        cache.list(version("b", "3", 8));
-        cache.unlist(&version("b", "3", 10));
         cache.finish_list();
         cache.remove(&version("c", "4", 11));
         assert_eq!(*heard.lock().unwrap(), said, "{kept} {synced}");
