@@ -1,9 +1,10 @@
 //! A namespace a test, and short words for what tests do in it.
 
 use crate::audit::{Audit, Write, Writer};
-use crate::folder::keep;
-use crate::{Cluster, Outcome, dump, eventually};
+use crate::{Cluster, Outcome, eventually};
 use anyhow::{Context, Result, anyhow, bail};
+use corten_test::folder::keep;
+use corten_test::shown;
 use futures::FutureExt;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Event, Namespace as NamespaceObject, Pod, ServiceAccount};
@@ -71,7 +72,8 @@ impl Cluster {
             let ns = Namespace::new(self, name).await?;
             let outcome = AssertUnwindSafe(test(ns.clone())).catch_unwind().await;
             if !matches!(outcome, Ok(Ok(()))) {
-                eprintln!("{}", dump::namespace(&ns).await);
+                let there = shown::describe(&ns.client, Some(&ns.name)).await;
+                eprintln!("--- namespace {}\n{there}", ns.name);
             }
             if keep() {
                 eprintln!("KEEP: the namespace {} stays", ns.name);
@@ -274,7 +276,7 @@ impl Namespace {
                     e.reason.as_deref() == Some(reason)
                         && e.message.as_deref().unwrap_or_default().contains(text)
                 };
-                let seen: Vec<_> = events.iter().map(dump::event).collect();
+                let seen: Vec<_> = events.iter().map(shown::event).collect();
                 let found = events.iter().find(is).cloned();
                 found.ok_or_else(|| anyhow!("{}", seen.join("; ")))
             },

@@ -2,11 +2,11 @@
 
 use crate::actor::{Actor, process};
 use crate::audit::Writer;
-use crate::folder::Folder;
 use crate::{Cluster, free_port};
 use anyhow::{Result, anyhow};
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, Process, Progress, Tool};
+use corten_test::folder::Folder;
 use runtime::Runtime;
 
 /// It ends when this is dropped, in the middle of whatever it does.

@@ -162,8 +162,10 @@ pub(crate) fn line(object: &DynamicObject) -> String {
 fn condition(condition: &Value) -> String {
     let of = |field: &str| plain(&condition[field]);
     let (kind, status, reason, message) = (of("type"), of("status"), of("reason"), of("message"));
-    if status == "True" && kind != "ReplicaFailure" {
-        return format!("{kind}=True");
+    let bad = ["Failure", "Pressure", "Unavailable", "Failed"];
+    let is_bad = bad.iter().any(|word| kind.ends_with(word));
+    if status == if is_bad { "False" } else { "True" } {
+        return format!("{kind}={status}");
     }
     let said = [reason, message];
     let said: Vec<_> = said.iter().filter(|word| !word.is_empty()).collect();

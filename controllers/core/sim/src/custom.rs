@@ -44,9 +44,18 @@ impl Custom {
         Ok(())
     }
 
-    /// What is wrong with an object.
-    pub(crate) fn check(&self, object: &Value) -> Vec<Wrong> {
-        schema::check(&self.schema, object)
+    /// What is wrong with an object that is written on the path of this subresource.
+    pub(crate) fn check(&self, object: &Value, subresource: &str) -> Vec<Wrong> {
+        let mut wrongs = schema::check(&self.schema, object);
+        if subresource == "status" {
+            // Upstream looks at the status alone then, and names the field whole.
+            for wrong in &mut wrongs {
+                if let Some(below) = wrong.field.strip_prefix("status.") {
+                    wrong.message = wrong.message.replace(&wrong.field, below);
+                }
+            }
+        }
+        wrongs
     }
 }
 

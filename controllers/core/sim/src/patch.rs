@@ -23,7 +23,7 @@ impl PatchType {
             "application/merge-patch+json" => Ok(PatchType::Merge),
             "application/strategic-merge-patch+json" => Ok(PatchType::Strategic),
             "application/apply-patch+yaml" => Ok(PatchType::Apply),
-            other => Err(refusal::unknown_patch(other)),
+            _ => Err(refusal::unknown_patch()),
         }
     }
 }

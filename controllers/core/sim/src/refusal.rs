@@ -57,6 +57,16 @@ pub(crate) struct Wrong {
 }
 
 pub(crate) fn invalid(kind: &Kind, name: &str, wrongs: &[Wrong]) -> Refusal {
+    invalid_as(kind, (kind.kind, &kind.qualified_kind()), name, wrongs)
+}
+
+/// The same of an object that is called by this kind, alone and with its group.
+fn invalid_as(
+    kind: &Kind,
+    (alone, qualified): (&str, &str),
+    name: &str,
+    wrongs: &[Wrong],
+) -> Refusal {
     let lines: Vec<String> = wrongs
         .iter()
         .map(|w| format!("{}: {}", w.field, w.message))
@@ -72,8 +82,8 @@ pub(crate) fn invalid(kind: &Kind, name: &str, wrongs: &[Wrong]) -> Refusal {
     refusal(
         422,
         "Invalid",
-        format!("{} {name:?} is invalid: {text}", kind.qualified_kind()),
-        json!({ "name": name, "group": kind.group, "kind": kind.kind, "causes": causes }),
+        format!("{qualified} {name:?} is invalid: {text}"),
+        json!({ "name": name, "group": kind.group, "kind": alone, "causes": causes }),
     )
 }
 
@@ -86,12 +96,11 @@ pub(crate) fn bad_request(message: impl Into<String>) -> Refusal {
 }
 
 /// A kind of patch that nothing here, or nothing of a custom kind, takes.
-pub(crate) fn unknown_patch(content_type: &str) -> Refusal {
-    unsupported_media(&format!(
+pub(crate) fn unknown_patch() -> Refusal {
+    unsupported_media(
         "the body of the request was in an unknown format - accepted media types include: \
-         application/json-patch+json, application/merge-patch+json, \
-         application/apply-patch+yaml, not {content_type}"
-    ))
+         application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+    )
 }
 
 fn unsupported_media(message: &str) -> Refusal {
@@ -216,30 +225,22 @@ pub(crate) fn internal(message: &str) -> Refusal {
 
 pub(crate) fn version_required(kind: &Kind, name: &str) -> Refusal {
     let message = "Invalid value: 0: must be specified for an update".to_owned();
-    let field = "metadata.resourceVersion".to_owned();
-    invalid(
-        kind,
-        name,
-        &[Wrong {
-            field,
-            reason: "FieldValueInvalid",
-            message,
-        }],
-    )
+    wrong_version(kind, name, message)
 }
 
 pub(crate) fn bad_version(kind: &Kind, name: &str, version: &str) -> Refusal {
     let message = format!("Invalid value: {version:?}: must be a number");
-    let field = "metadata.resourceVersion".to_owned();
-    invalid(
-        kind,
-        name,
-        &[Wrong {
-            field,
-            reason: "FieldValueInvalid",
-            message,
-        }],
-    )
+    wrong_version(kind, name, message)
+}
+
+// store.go Update: it calls the kind by its resource.
+fn wrong_version(kind: &Kind, name: &str, message: String) -> Refusal {
+    let wrong = Wrong {
+        field: "metadata.resourceVersion".to_owned(),
+        reason: "FieldValueInvalid",
+        message,
+    };
+    invalid_as(kind, (kind.plural, &kind.qualified()), name, &[wrong])
 }
 
 /// A body that does not fit into its type.

@@ -116,7 +116,7 @@ fn check_at(schema: &Value, value: &Value, path: &str, wrongs: &mut Vec<Wrong>) 
         _ => false,
     };
     if !fits {
-        let (named, wanted) = (name_of(value), kind.unwrap_or("integer or string"));
+        let (named, wanted) = (name_of(value), kind.unwrap_or("integer,string"));
         let message =
             format!("Invalid value: {named:?}: {path} in body must be of type {wanted}: {named:?}");
         return say(wrongs, path, "FieldValueTypeInvalid", message);
@@ -194,24 +194,22 @@ fn check_text(schema: &Value, text: &str, path: &str, wrongs: &mut Vec<Wrong>) {
     let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
     let length = text.chars().count() as u64;
     let mut wrong = |reason, message| say(wrongs, path, reason, message);
-    if let Some(least) = bound("minLength").filter(|least| length < *least) {
-        wrong(
-            "FieldValueInvalid",
-            format!(
-                "Invalid value: {text:?}: {path} in body should be at least {least} chars long"
-            ),
-        );
-    }
+    // The first of them is told.
+    let least = bound("minLength").filter(|least| length < *least);
+    let pattern = schema.get("pattern").and_then(Value::as_str);
+    let differs = |pattern: &&str| Regex::new(pattern).is_ok_and(|known| !known.is_match(text));
     if let Some(most) = bound("maxLength").filter(|most| length > *most) {
         let message = format!("Too long: may not be more than {most} bytes");
         wrong("FieldValueTooLong", message);
-    }
-    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
-        && Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text))
-    {
+    } else if let Some(least) = least {
+        let should = format!("{path} in body should be at least {least} chars long");
+        let message = format!("Invalid value: {text:?}: {should}");
+        wrong("FieldValueInvalid", message);
+    } else if let Some(pattern) = pattern.filter(differs) {
+        let should = format!("{path} in body should match '{pattern}'");
         wrong(
             "FieldValueInvalid",
-            format!("Invalid value: {text:?}: {path} in body should match '{pattern}'"),
+            format!("Invalid value: {text:?}: {should}"),
         );
     }
     if schema.get("format").and_then(Value::as_str) == Some("date-time")

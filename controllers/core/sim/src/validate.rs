@@ -69,7 +69,7 @@ pub(crate) fn create(kind: &Kind, object: &Value, custom: Option<&Custom>) -> An
     metadata(kind, object, &mut wrongs);
     wrongs.0.extend(
         custom
-            .map(|custom| custom.check(object))
+            .map(|custom| custom.check(object, ""))
             .unwrap_or_default(),
     );
     if kind.rules() == DEFINITION {
@@ -80,11 +80,15 @@ pub(crate) fn create(kind: &Kind, object: &Value, custom: Option<&Custom>) -> An
 }
 
 /// Checks what an update makes of an object.
-pub(crate) fn update(kind: &Kind, new: &Value, old: &Value, custom: Option<&Custom>) -> Answer<()> {
+pub(crate) fn update(
+    (kind, subresource): (&Kind, &str),
+    new: &Value,
+    old: &Value,
+    custom: Option<&Custom>,
+) -> Answer<()> {
     let mut wrongs = Wrongs(Vec::new());
-    wrongs
-        .0
-        .extend(custom.map(|custom| custom.check(new)).unwrap_or_default());
+    let check = |custom: &Custom| custom.check(new, subresource);
+    wrongs.0.extend(custom.map(check).unwrap_or_default());
     if kind.rules() == DEFINITION {
         definition(kind, new)?;
     }

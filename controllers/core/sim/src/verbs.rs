@@ -151,9 +151,7 @@ impl State {
     ) -> Answer<Arc<Object>> {
         let table = self.kinds[kind];
         if table.custom && patch.how == PatchType::Strategic {
-            return Err(refusal::unknown_patch(
-                "application/strategic-merge-patch+json",
-            ));
+            return Err(refusal::unknown_patch());
         }
         let applies = patch.how == PatchType::Apply;
         if applies && patch.manager.is_empty() {
@@ -243,7 +241,12 @@ impl State {
             let generation = meta::number(&old.value, "/metadata/generation").unwrap_or(0) + 1;
             meta::metadata(&mut new).insert("generation".to_owned(), json!(generation));
         }
-        validate::update(table, &new, &old.value, self.customs.get(&kind))?;
+        validate::update(
+            (table, context.subresource),
+            &new,
+            &old.value,
+            self.customs.get(&kind),
+        )?;
         if !context.dry_run && new.pointer("/spec/clusterIP").is_none() {
             self.give_address(table, &mut new);
         }

@@ -84,7 +84,7 @@ fn loops_go_on_when_their_requests_fail() {
         cluster
             .apply(include_str!("../../../../examples/web.yaml"))
             .await?;
-        cluster.until_pods_ready("default", "", 3).await?;
+        cluster.until_pods_ready("default", "", 10).await?;
         Ok(())
     });
 }
@@ -97,7 +97,7 @@ fn two_runs_of_a_story_are_equal() {
             cluster
                 .apply(include_str!("../../../../examples/web.yaml"))
                 .await?;
-            cluster.until_pods_ready("default", "", 3).await?;
+            cluster.until_pods_ready("default", "", 10).await?;
             let history = cluster.in_memory().unwrap().history();
             let written = history.iter().filter(|write| &*write.actor != TEST);
             let pods = written.filter(|write| write.kind == "Pod");

@@ -357,7 +357,6 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, Value)> {
         ("POST", "", with("replicas", json!(11))),
         ("POST", "", with("replicas", json!(-1))),
         ("POST", "", with("replicas", json!("2"))),
-        ("POST", "", with("replicas", json!(1.5))),
         ("POST", "", with("mode", json!("other"))),
         ("POST", "", with("port", json!(true))),
         ("POST", "", with("hosts", json!(["a", "b", "c"]))),
