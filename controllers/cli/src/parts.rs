@@ -1,8 +1,8 @@
 //! The parts of a cluster one by one: the commands `controllers`, `scheduler` and `nodes`.
 
 use crate::commands::{Controllers, Nodes, Scheduler};
-use registry::Settings;
 use registry::whole::{run_controllers, run_nodes};
+use registry::{Entry, Settings};
 use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
 use runtime::guard::Duties;
 use runtime::serve::{Component, Misuse, serve, serve_as};
@@ -23,13 +23,25 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
     // What is wrong with the flags is told before anybody is asked.
     let family = flags.common.group;
     let chosen = match registry::select_in(family, &names) {
-        Ok(chosen) => chosen.iter().map(|entry| entry.name.to_owned()).collect(),
+        Ok(chosen) => chosen,
         Err(error) => {
             eprintln!("{}: {error}", component.name);
             return ExitCode::from(2);
         }
     };
-    let (manager, duties) = (flags.manager, Duties::Controllers(chosen));
+    let manager = flags.manager;
+    // Only those that do something: nobody may be told to leave the others alone. What is wrong with the settings is told
+    // when they are used.
+    let config = args::config(&flags.common.client, component.name).await;
+    let root_ca = config.ok().and_then(|config| args::root_ca(&config));
+    let root_ca = root_ca.or_else(|| file.as_ref().map(|_| String::new()));
+    let settings = manager.settings(root_ca).ok();
+    let works = |entry: &&&Entry| settings.as_ref().is_none_or(|set| entry.works(set));
+    let working = chosen
+        .iter()
+        .filter(works)
+        .map(|entry| entry.name.to_owned());
+    let duties = Duties::Controllers(working.collect());
     serve_as(component, duties, flags.common, |runtime, config| {
         let root_ca = match file {
             Some(file) => {

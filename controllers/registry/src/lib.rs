@@ -357,6 +357,18 @@ fn is_chosen(entry: &Entry, words: &[&str]) -> bool {
 }
 
 impl Entry {
+    /// Whether it does anything with these settings: without its key or its range a controller has nothing to do, and
+    /// nobody is to rely on it.
+    pub fn works(&self, settings: &Settings) -> bool {
+        match self.name {
+            "root-ca-certificate-publisher-controller" => settings.root_ca.is_some(),
+            "certificatesigningrequest-signing-controller" => settings.authorities.is_some(),
+            "serviceaccount-token-controller" => settings.issuer.is_some(),
+            NODE_IPAM => settings.node_ranges.is_some(),
+            _ => true,
+        }
+    }
+
     fn is(&self, name: &str) -> bool {
         self.name == name || self.alias == name
     }
@@ -364,7 +376,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{OFF, TABLE, select, select_in};
+    use super::{OFF, Settings, TABLE, select, select_in};
     use runtime::groups::Family;
 
     fn chosen(words: &str) -> Result<Vec<&'static str>, String> {
@@ -385,6 +397,20 @@ mod tests {
         assert_eq!(chosen("*,-deployment").map(|c| c.len()), Ok(on - 1));
         assert_eq!(chosen("-deployment,*").map(|c| c.len()), Ok(on - 1));
         assert_eq!(chosen("-deployment").map(|c| c.len()), Ok(0));
+    }
+
+    #[test]
+    fn a_controller_without_its_key_or_range_does_not_count_as_one_that_works() {
+        let bare = Settings::bare();
+        let idle = TABLE.iter().filter(|entry| !entry.works(&bare));
+        let idle: Vec<&str> = idle.map(|entry| entry.name).collect();
+        let expected = [
+            "root-ca-certificate-publisher-controller",
+            "node-ipam-controller",
+            "certificatesigningrequest-signing-controller",
+            "serviceaccount-token-controller",
+        ];
+        assert_eq!(idle, expected);
     }
 
     #[test]

@@ -179,20 +179,23 @@ pub(crate) struct Acting {
     // What only a cluster on this machine has, as its administrator.
     metrics: Runtime,
     way: Way,
-    // Absent after loops that did not begin.
+    // Absent after loops that did not begin, and where others than these act.
     loops: Option<Loops>,
     groups: Option<Runtime>,
 }
 
 impl Acting {
-    /// Starts the loops, on this way, and the nodes on `plane`.
+    /// Starts the loops, if there are to be any, on this way, and the nodes on `plane`.
     pub(crate) async fn start(
-        actor: Actor,
+        actor: Option<Actor>,
         plane: &ControlPlane,
         way: Way,
         nodes: usize,
     ) -> Result<Self> {
-        let loops = Some(actor.act(plane, &way).await?);
+        let loops = match actor {
+            Some(actor) => Some(actor.act(plane, &way).await?),
+            None => None,
+        };
         let options = kubelet::Options {
             count: nodes,
             own_ranges: false,

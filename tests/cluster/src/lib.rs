@@ -30,6 +30,7 @@ mod program;
 mod rights;
 mod second;
 mod shown;
+mod static_pods;
 
 pub use actor::{Actor, actor};
 pub use audit::{Write, Writer, summary};
@@ -40,6 +41,7 @@ pub use program::{program, standalone};
 pub use rights::Rights;
 pub use second::Second;
 pub use shown::{free_port, scrape};
+pub use static_pods::StaticPods;
 
 use anyhow::{Context, Result, anyhow};
 use audit::Audit;
@@ -68,7 +70,7 @@ pub struct Cluster {
     words: Option<UnboundedSender<HandOver>>,
     thread: Option<JoinHandle<()>>,
     // Last: it is removed when nobody writes to it any more.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Cluster {
@@ -87,7 +89,18 @@ impl Cluster {
     /// the namespace `default`. Must not be called where blocking is forbidden.
     pub fn start(actor: Actor, nodes: usize) -> Result<Self> {
         Self::launch(Some(Cast {
-            actor,
+            actor: Some(actor),
+            nodes,
+            door: None,
+            groups: false,
+        }))
+    }
+
+    /// A cluster with nodes and without loops; returns when the nodes are there. Their taints are nobody's to remove yet.
+    /// Must not be called where blocking is forbidden.
+    pub fn without_loops(nodes: usize) -> Result<Self> {
+        Self::launch(Some(Cast {
+            actor: None,
             nodes,
             door: None,
             groups: false,
@@ -97,7 +110,7 @@ impl Cluster {
     /// The same, with the CustomResourceDefinitions of Corten's own groups, and our controllers of these beside the loops.
     pub fn with_groups(actor: Actor, nodes: usize) -> Result<Self> {
         Self::launch(Some(Cast {
-            actor,
+            actor: Some(actor),
             nodes,
             door: None,
             groups: true,
@@ -108,7 +121,7 @@ impl Cluster {
     pub fn behind_a_door(actor: Actor, nodes: usize) -> Result<Self> {
         let door = Some(Shut::default());
         Self::launch(Some(Cast {
-            actor,
+            actor: Some(actor),
             nodes,
             door,
             groups: false,
@@ -218,7 +231,7 @@ impl Cluster {
             door,
             words: Some(words),
             thread: Some(thread),
-            _folder: folder,
+            folder: folder,
         })
     }
 
@@ -232,6 +245,11 @@ impl Cluster {
         let mut config = self.config.clone();
         config.default_retry = false;
         Ok(Client::try_from(config)?)
+    }
+
+    /// The folder of the API server's data and keys (`pki`), gone with the cluster.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The administrator's kubeconfig file.
@@ -260,7 +278,7 @@ struct HandOver {
 
 /// Who acts, on so many nodes, and what is between them and the API server.
 struct Cast {
-    actor: Actor,
+    actor: Option<Actor>,
     nodes: usize,
     door: Option<Shut>,
     groups: bool,
@@ -295,6 +313,14 @@ async fn begin(options: Options, cast: Option<Cast>) -> Result<Begun> {
         let all = Api::<Node>::all(client.clone())
             .list(&Default::default())
             .await?;
+        if actor.is_none() {
+            anyhow::ensure!(
+                all.items.len() >= nodes,
+                "{} of {nodes} nodes",
+                all.items.len()
+            );
+            return Ok(());
+        }
         let ready = all.iter().filter(|node| is_ready(node)).count();
         anyhow::ensure!(ready >= nodes, "{ready} of {nodes} nodes are ready");
         let accounts: Api<ServiceAccount> = Api::default_namespaced(client.clone());

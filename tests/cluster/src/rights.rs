@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Where the accounts, and the leases of elections, are.
@@ -77,6 +78,40 @@ impl Cluster {
             }
         }
         Ok(rights)
+    }
+}
+
+impl Cluster {
+    /// A kubeconfig for a program that has the roles of these parts and no other, and whose Lease is that of the account's
+    /// name in its namespace ([`Cluster::accounts`]).
+    ///
+    /// # Errors
+    /// A part has no role; the API server's.
+    pub async fn account(&self, account: &str, parts: &[&str]) -> Result<PathBuf> {
+        let mut admin = self.config.clone();
+        admin.headers.clear();
+        let access = of(&admin, &admin, account, parts).await?;
+        let file = |ending: &str| self.folder().join(format!("{account}.{ending}"));
+        let (ca, kubeconfig) = (file("crt"), file("kubeconfig"));
+        std::fs::write(
+            &ca,
+            runtime::args::root_ca(&access).context("an authority")?,
+        )?;
+        let text = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": account,
+            "clusters": [{ "name": account, "cluster": {
+                "server": access.cluster_url.to_string(), "certificate-authority": ca,
+            } }],
+            "users": [{ "name": account, "user": access.auth_info }],
+            "contexts": [{ "name": account, "context": { "cluster": account, "user": account } }],
+        });
+        std::fs::write(&kubeconfig, text.to_string())?;
+        Ok(kubeconfig)
+    }
+
+    /// Where the accounts and their Leases are.
+    pub fn accounts(&self) -> &'static str {
+        NAMESPACE
     }
 }
 

@@ -4,8 +4,10 @@
 //! clusters of its own.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod commands;
 mod countdown;
 mod fleet;
+mod load;
 mod policy;
 mod record;
 mod stale;
