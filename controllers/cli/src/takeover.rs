@@ -170,6 +170,8 @@ pub(crate) async fn give_back(args: HandOverArgs) -> Result<ExitCode> {
             "set --controllers of {MANAGER} as it was before, and start {SCHEDULER} if you have ended it"
         );
     }
+    let before = watcher.look().await?.stock.remove(MANAGER);
+    let before = before.map(|(by, _)| by).filter(|_| edit.is_some());
     if let Some(edit) = &edit {
         place
             .replace(&place.manifest(MANAGER_FILE), &edit.text)
@@ -183,7 +185,7 @@ pub(crate) async fn give_back(args: HandOverArgs) -> Result<ExitCode> {
         place.rename(&kept, &file).await?;
     }
     let returned = until(&mut watcher, &args, begun, |scene| {
-        scene.until_returned(parts)
+        scene.until_returned(parts, before.as_deref())
     });
     let advice = "Corten stands by, and nobody works until the stock programs do: look at their pods \
                   (kubectl -n kube-system get pods) and at the kubelet's log; `corten takeover` goes back to Corten";

@@ -1,6 +1,7 @@
 //! The sweeps. `SWEEP=name` takes one scenario, `SWEEP_FULL=1` tells the history of each violation.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod kept;
 mod silence;
 
 use crate::{Scenario, scenarios, sweep};

@@ -142,12 +142,16 @@ impl Scene {
             .collect()
     }
 
-    /// What is missing until the stock programs work again.
-    pub(super) fn until_returned(&self, parts: Parts) -> Vec<String> {
+    /// What is missing until the stock programs work again; kube-controller-manager by another process than that of
+    /// `before`, which has its flags from then.
+    pub(super) fn until_returned(&self, parts: Parts, before: Option<&str>) -> Vec<String> {
         let wanted = [(MANAGER, parts.controllers), (SCHEDULER, parts.scheduler)];
         let mut missing = Vec::new();
         for (stock, _) in wanted.iter().filter(|(_, wanted)| *wanted) {
             match self.stock.get(stock) {
+                Some((by, _)) if *stock == MANAGER && before == Some(by) => {
+                    missing.push(format!("{stock} ({by}) has not been started again yet"));
+                }
                 Some((_, Life::Alive)) => {}
                 _ => missing.push(format!("{stock} does not lead yet")),
             }
@@ -341,7 +345,7 @@ mod tests {
     #[test]
     fn it_is_returned_when_the_stock_programs_lead_and_ours_see_them_at_work() {
         let mut scene = scene(State::StandsBy, "", "cp_2");
-        let missing = scene.until_returned(ALL);
+        let missing = scene.until_returned(ALL, None);
         let expected = [
             "kube-scheduler does not lead yet",
             "ns/controllers does not see",
@@ -354,10 +358,12 @@ mod tests {
             .stock
             .insert(SCHEDULER, ("cp_3".to_owned(), Life::Alive));
         scene.ours[0].standing.stock_at_work = vec!["job-controller".to_owned()];
-        assert!(scene.until_returned(ALL).is_empty());
+        assert!(scene.until_returned(ALL, None).is_empty());
+        let missing = scene.until_returned(ALL, Some("cp_2"));
+        assert!(missing.concat().contains("started again"), "{missing:?}");
         // One that leaves no sign cannot be waited for.
         scene.ours[0].standing.stock_at_work.clear();
         scene.ours[0].standing.controllers = vec!["ttl-controller".to_owned()];
-        assert!(scene.until_returned(ALL).is_empty());
+        assert!(scene.until_returned(ALL, None).is_empty());
     }
 }

@@ -125,6 +125,9 @@ impl<C: Controller> Loop<C> {
     /// observe → plan → execute → status
     async fn turn(&self, key: &Key, thought: &mut Duration) {
         let begun = Instant::now();
+        if !self.process.manages(&key.namespace) {
+            return self.queue.forget(key);
+        }
         let Some(object) = self.caches.of::<C::Object>().find(key) else {
             return self.gone(key).await;
         };

@@ -26,19 +26,21 @@
 //! Not seen: a kube-controller-manager that stands for no election; the controllers that leave no sign
 //! (`sign.rs` has those that do).
 
+mod duties;
 mod look;
 mod pulse;
 mod sign;
 mod standing;
 mod words;
 
+pub use duties::Duties;
 pub use look::STOCK_NAMESPACE;
 pub use sign::PROBE;
 pub use standing::{HAND_OVER, HandOver, STANDING, Standing, State};
 pub use words::flag;
 
 use crate::clock::Clock;
-use crate::lease::{Board, ElectionOptions, Leadership, Notes};
+use crate::lease::{Board, ElectionOptions, Leadership, Notes, holder};
 use clap::ValueEnum;
 use kube::{Client, Error};
 use look::Eye;
@@ -71,40 +73,6 @@ pub enum IfStockRuns {
     Ignore,
 }
 
-/// What a process does that a stock program may do too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Duties {
-    /// These controllers, by upstream's names.
-    Controllers(Vec<String>),
-    /// It schedules pods of these schedulerNames.
-    Pods(Vec<String>),
-    /// Nothing.
-    Apart,
-}
-
-impl Duties {
-    /// Those of the program of this name that has one controller, or those that belong together.
-    pub fn of(component: &str) -> Self {
-        match component {
-            "certificate-controller" => {
-                let kinds = ["signing", "approving", "cleaner"];
-                let name = |kind| format!("certificatesigningrequest-{kind}-controller");
-                Self::Controllers(kinds.map(name).to_vec())
-            }
-            name if name.ends_with("-controller") => Self::Controllers(vec![name.to_owned()]),
-            _ => Self::Apart,
-        }
-    }
-
-    /// The stock program that does the same.
-    pub fn stock(&self) -> &'static str {
-        match self {
-            Self::Pods(_) => "kube-scheduler",
-            _ => "kube-controller-manager",
-        }
-    }
-}
-
 /// The kind of object that is made to see whether the stock controller of this name is at work: group and resource.
 pub fn probed(controller: &str) -> Option<(&'static str, &'static str)> {
     let sign = SIGNS.iter().find(|sign| sign.controller == controller)?;
@@ -126,6 +94,16 @@ enum Found {
     },
     /// The one of this identity may do our work.
     Unclear { by: String, why: String },
+}
+
+impl Found {
+    /// The identity of the stock process.
+    fn by(&self) -> Option<&str> {
+        match self {
+            Self::Nobody => None,
+            Self::Beside(by) | Self::AtWork { by, .. } | Self::Unclear { by, .. } => Some(by),
+        }
+    }
 }
 
 /// Why a process does not begin, or ends: one paragraph.
@@ -155,6 +133,8 @@ pub(crate) struct Guard {
     how: IfStockRuns,
     identity: String,
     lead: Option<Lead>,
+    /// The stock process that was in the way last.
+    met: Option<String>,
 }
 
 /// What a leader says on its Lease, and what others say there.
@@ -192,6 +172,7 @@ impl Guard {
             how,
             identity: election.map(|own| own.identity.clone()).unwrap_or_default(),
             lead: None,
+            met: None,
         })
     }
 
@@ -223,10 +204,12 @@ impl Guard {
     /// # Errors
     /// A stock program is, and nobody said to wait for it.
     pub(crate) async fn begin(&mut self) -> Result<(), Refused> {
-        let (mut met, mut gone) = (false, None);
+        let mut gone: Option<Instant> = None;
         loop {
             let asked = self.asked();
-            let found = self.look(State::Checks).await;
+            // Who comes after the one that was told to let go is not waited for. It is looked at while ours works.
+            let trusts = self.met.clone().filter(|_| asked == Some(HandOver::Take));
+            let found = self.look(State::Checks, trusts.as_deref()).await;
             if asked == Some(HandOver::Back) {
                 self.say(State::StandsBy, &found);
                 self.pause(OFTEN).await;
@@ -235,7 +218,9 @@ impl Guard {
             match words::refusal(&self.duties, &found) {
                 None => {
                     let gone = *gone.get_or_insert_with(Instant::now);
-                    let is_over = !met || asked == Some(HandOver::Take) || gone.elapsed() > GRACE;
+                    let is_over = self.met.is_none()
+                        || asked == Some(HandOver::Take)
+                        || gone.elapsed() > GRACE;
                     if is_over || found != Found::Nobody {
                         self.say(State::Works, &found);
                         return Ok(());
@@ -243,10 +228,10 @@ impl Guard {
                 }
                 Some(why) if self.how == IfStockRuns::Refuse => return Err(Refused(why)),
                 Some(why) => {
-                    if !met {
+                    if self.met.is_none() {
                         tracing::warn!("waits: {why}");
                     }
-                    (met, gone) = (true, None);
+                    (self.met, gone) = (found.by().map(str::to_owned), None);
                 }
             }
             self.say(State::Waits, &found);
@@ -257,15 +242,15 @@ impl Guard {
     /// Waits until something is in the way of going on, and says what.
     pub(crate) async fn watch(&mut self) -> Refused {
         loop {
-            self.pause(SELDOM).await;
             if self.asked() == Some(HandOver::Back) {
                 return Refused("ends, as it was asked to hand its work back".to_owned());
             }
-            let found = self.look(State::Checks).await;
+            let found = self.look(State::Checks, None).await;
             if let Some(why) = words::refusal(&self.duties, &found) {
                 return Refused(format!("ends: {why}"));
             }
             self.say(State::Works, &found);
+            self.pause(SELDOM).await;
         }
     }
 
@@ -278,10 +263,11 @@ impl Guard {
         }
     }
 
-    /// What the stock program does now. Before objects are made for that, it stands on the Lease that they will be.
-    async fn look(&mut self, meanwhile: State) -> Found {
+    /// What the stock program does now. Before objects are made for that, it stands on the Lease that they will be. Of who
+    /// comes after the process that it `trusts` to be the last, nothing has to be known.
+    async fn look(&mut self, meanwhile: State, trusts: Option<&str>) -> Found {
         loop {
-            match self.try_to_look(meanwhile).await {
+            match self.try_to_look(meanwhile, trusts).await {
                 Ok(found) => return found,
                 // The API server's answer that nobody may ask is one; all else passes.
                 Err(Error::Api(status)) if matches!(status.code, 401 | 403) => {
@@ -296,12 +282,17 @@ impl Guard {
         }
     }
 
-    async fn try_to_look(&mut self, meanwhile: State) -> Result<Found, Error> {
+    async fn try_to_look(
+        &mut self,
+        meanwhile: State,
+        trusts: Option<&str>,
+    ) -> Result<Found, Error> {
         if self.eye.untidy {
             self.eye.tidy().await?;
         }
         match self.eye.who().await? {
             Ok(found) => Ok(found),
+            Err(lease) if trusts.is_some_and(|last| last != holder(&lease)) => Ok(Found::Nobody),
             Err(lease) => {
                 self.say(meanwhile, &Found::Nobody);
                 self.written().await;

@@ -78,6 +78,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Options {
     /// Look only at this namespace.
     pub namespace: Option<String>,
+    /// Work only on objects in these namespaces, if there are any: all are looked at, and the turns of others never begin.
+    pub namespaces: Vec<String>,
     /// Where the time comes from; the system's clock by default.
     pub clock: Clock,
     /// Makes the names of what is created the same in each run; for tests.

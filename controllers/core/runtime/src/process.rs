@@ -21,6 +21,7 @@ pub(crate) struct Process {
     client: Client,
     clock: Clock,
     namespace: Option<String>,
+    namespaces: Vec<String>,
     limit: Limit,
     recorder: Recorder,
     metrics: Metrics,
@@ -38,6 +39,7 @@ impl Process {
             client,
             clock: options.clock,
             namespace: options.namespace,
+            namespaces: options.namespaces,
             limit: Limit::default(),
             recorder,
             metrics: options.metrics,
@@ -64,6 +66,11 @@ impl Process {
 
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
+    }
+
+    /// Whether objects of this namespace are worked on.
+    pub(crate) fn manages(&self, namespace: &str) -> bool {
+        self.namespaces.is_empty() || self.namespaces.iter().any(|name| name == namespace)
     }
 
     pub(crate) fn limit(&self) -> &Limit {

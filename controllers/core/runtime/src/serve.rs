@@ -27,6 +27,16 @@ pub struct CommonArgs {
     /// (apps.corten.dev, …), whose CustomResourceDefinitions must be installed
     #[arg(help_heading = "Client", long, value_enum, value_name = "GROUP", default_value_t = Family::Builtin, hide_possible_values = true)]
     pub group: Family,
+    /// Work only on objects in these namespaces; of controllers of workloads, budgets and Services. Others see to the rest:
+    /// another process of Corten, under a Lease of its own
+    #[arg(
+        help_heading = "Client",
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "namespace"
+    )]
+    pub namespaces: Vec<String>,
     /// Whether one of several waits for the other.
     #[command(flatten)]
     pub election: LeaderElectionArgs,
@@ -156,11 +166,17 @@ where
             "--group: it has no kind of its own in another group than the built-in one".to_owned(),
         ));
     }
+    if let (Some(one), false) = (duties.not_kept(), args.namespaces.is_empty()) {
+        return Err(Misuse(format!(
+            "--namespaces: {one} works for the whole cluster; choose those that can be kept to namespaces by --controllers"
+        )));
+    }
     let name = args.group.name(component.name);
     let election = args.election.options(&name).map_err(Misuse)?;
     let config = args::config(&args.client, &name).await.map_err(say)?;
     let options = Options {
         namespace: args.client.namespace.clone(),
+        namespaces: args.namespaces.clone(),
         ..Options::default()
     };
     let client = args::connect(&config, &options.metrics).map_err(say)?;

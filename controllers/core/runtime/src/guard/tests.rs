@@ -342,6 +342,31 @@ async fn who_waits_for_one_that_is_gone_begins_when_told_to_or_after_a_minute() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_told_to_take_over_does_not_wait_for_the_next_stock_process_and_looks_at_it_at_work()
+{
+    for (at, stays) in [(&[][..], true), (&["jobs"][..], false)] {
+        let server = Server::new().stock(&["jobs"]);
+        let (mut guard, _lead) = server.leader("a_corten_1", IfStockRuns::Wait).await;
+        assert!(!begins_within(&mut guard, 20).await);
+        server.ask(HandOver::Take);
+        assert!(!begins_within(&mut guard, 30).await, "it is there still");
+        server.restart("cp_2", at, SignedDuration::ZERO);
+        let begun = Instant::now();
+        assert!(begins_within(&mut guard, 60).await);
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
+        let works = time::timeout(Duration::from_mins(2), guard.watch()).await;
+        assert_eq!(works.is_err(), stays);
+        if stays {
+            assert_eq!(server.standing().beside.as_deref(), Some("cp_2"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_asked_to_hand_back_ends_and_who_comes_next_stands_by() {
     let server = Server::new().stock(&[]);
     let (mut guard, lead) = server.leader("a_corten_1", IfStockRuns::Wait).await;
