@@ -16,8 +16,7 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
         true => &[],
         false => &["--release"],
     };
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let mut build = Command::new(cargo);
+    if let Some(mut build) = cargo() {
         build
             .args(["build", "--quiet", "--package", "corten"])
             .args(profile);
@@ -40,8 +39,7 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
 /// # Errors
 /// It cannot be built.
 pub fn standalone(to: &Path) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").context("this runs under cargo test")?;
-    let mut build = Command::new(cargo);
+    let mut build = cargo().context("this runs under cargo test")?;
     build.args(["rustc", "--quiet", "--package", "corten", "--bin", "corten"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
@@ -54,6 +52,22 @@ pub fn standalone(to: &Path) -> Result<()> {
     // Both are put into the same place, under the same name.
     std::fs::copy(there()?, to).with_context(|| to.display().to_string())?;
     program(None).map(drop)
+}
+
+/// Cargo, if it has started us, without what it has told us of our own crate: build scripts are run again when that
+/// changes (ring's, and so everything that stands on it), here and in the next build by hand.
+fn cargo() -> Option<Command> {
+    let mut cargo = Command::new(std::env::var_os("CARGO")?);
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|begin| told.starts_with(begin))
+        {
+            cargo.env_remove(&name);
+        }
+    }
+    Some(cargo)
 }
 
 /// Where Cargo puts it.

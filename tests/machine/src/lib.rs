@@ -163,6 +163,7 @@ impl Machine {
         machine
             .until("the machine has its network", is_ready)
             .await?;
+        network.introduce(number, machine.pid)?;
         Ok(machine)
     }
 

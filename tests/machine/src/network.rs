@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// `$0` is the folder (or nothing, if it is to stay), `$1` the name of bridge and cgroups. It reads from a pipe that only
 /// we hold. The machines' processes are killed at the same moment; a cgroup can go when its last process is gone, and a network namespace when the last connection in it has been given up.
@@ -26,6 +27,8 @@ pub struct Network {
     folder: PathBuf,
     /// The third part of its addresses, and the second of its pods'.
     number: u8,
+    /// The numbers of the machines that are connected, with their first processes.
+    machines: Mutex<Vec<(u8, u32)>>,
     sweeper: Option<Child>,
 }
 
@@ -52,6 +55,7 @@ impl Network {
         sweeper.stdout(Stdio::null()).stderr(Stdio::null());
         let mut network = Self {
             number: free()?,
+            machines: Mutex::default(),
             sweeper: Some(sweeper.spawn().context("/bin/sh")?),
             name,
             folder,
@@ -102,8 +106,32 @@ impl Network {
             &pid,
         ])?;
         run(&["ip", "link", "set", &end, "master", &self.name, "up"])?;
+        self.route(number, None)
+    }
+
+    /// Tells the machine, which has its address now, the way to the pods of all others, and these the way to its own.
+    pub(crate) fn introduce(&self, number: u8, pid: u32) -> Result<()> {
+        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that has ended need not know.
+        machines.retain(|(_, theirs)| self.route(number, Some(*theirs)).is_ok());
+        for (other, _) in machines.iter() {
+            self.route(*other, Some(pid))?;
+        }
+        machines.push((number, pid));
+        Ok(())
+    }
+
+    /// Says where the pods of a machine are: on the machine whose first process is `on`, or on the host.
+    fn route(&self, number: u8, on: Option<u32>) -> Result<()> {
         let (pods, via) = (self.pods(number), self.machine(number).to_string());
-        run(&["ip", "route", "replace", &pods, "via", &via])
+        let way = ["ip", "route", "replace", &pods, "via", &via];
+        match on {
+            None => run(&way),
+            Some(pid) => {
+                let target = format!("--target={pid}");
+                run(&[&["nsenter", &*target, "--net"], &way[..]].concat())
+            }
+        }
     }
 
     /// Of 198.18.0.0/15, which is for tests of networks (RFC 2544).

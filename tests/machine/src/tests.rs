@@ -2,7 +2,7 @@
 
 use crate::images::BUSYBOX;
 use crate::{Machine, Network};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use cluster::{Outcome, within};
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Options, Progress, Tool};
@@ -12,8 +12,14 @@ use kube::{Api, Client};
 use serde_json::json;
 use std::time::Duration;
 
-/// It asks the API server by the address of its Service, as whoever is in a cluster does.
-const ASKS: &str = "until nc -w 2 $KUBERNETES_SERVICE_HOST 443 </dev/null; do sleep 0.2; done; echo reached; sleep 3600";
+/// It asks the API server by the address of its Service, as whoever is in a cluster does; then a pod of the machine before.
+/// It has a page itself.
+const ASKS: &str = "
+mkdir /www; echo hello >/www/index.html; httpd -p 8080 -h /www
+until nc -w 2 $KUBERNETES_SERVICE_HOST 443 </dev/null; do sleep 0.2; done
+echo reached the API server
+if [ -n \"$PEER\" ]; then until timeout 2 wget -O - http://$PEER:8080/; do sleep 0.2; done; fi
+sleep 3600";
 
 async fn story() -> Result<()> {
     let network = Network::new()?;
@@ -50,12 +56,14 @@ async fn story() -> Result<()> {
     })
     .await?;
     let pods: Api<Pod> = Api::default_namespaced(client);
-    for machine in &machines {
+    let mut peer = String::new();
+    for (machine, said) in machines.iter().zip(["reached", "hello"]) {
+        let env = json!([{ "name": "PEER", "value": peer }]);
         let pod = json!({
             "metadata": { "name": machine.name() },
             "spec": {
                 "nodeName": machine.name(), "terminationGracePeriodSeconds": 0,
-                "containers": [{ "name": "asks", "image": BUSYBOX, "command": ["sh", "-c", ASKS] }],
+                "containers": [{ "name": "asks", "image": BUSYBOX, "command": ["sh", "-c", ASKS], "env": env }],
             },
         });
         let pod = serde_json::from_value(pod)?;
@@ -63,12 +71,14 @@ async fn story() -> Result<()> {
             Ok(pods.create(&PostParams::default(), &pod).await?)
         })
         .await?;
-        within(patience, "it reaches the API server", async || {
+        peer = within(patience, "it reaches whom it asks", async || {
             let log = pods.logs(machine.name(), &LogParams::default()).await;
-            let pod = pods.get(machine.name()).await?.status;
-            let log = log.map_err(|error| anyhow::anyhow!("{error}; {pod:?}"))?;
-            ensure!(log.contains("reached"), "{log:?}");
-            Ok(())
+            let status = pods.get(machine.name()).await?.status;
+            let log = log.map_err(|error| anyhow!("{error}; {status:?}"))?;
+            ensure!(log.contains(said), "{log:?}");
+            status
+                .and_then(|status| status.pod_ip)
+                .context("an address")
         })
         .await?;
     }
@@ -76,7 +86,7 @@ async fn story() -> Result<()> {
 }
 
 #[test]
-fn pods_of_two_machines_run_and_reach_the_api_server_by_its_service() -> Outcome {
+fn pods_of_two_machines_run_and_reach_the_api_server_and_each_other() -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -19,7 +19,7 @@ use runtime::groups::Family;
 use serde_json::json;
 use stage::Stage;
 use std::sync::{Mutex, PoisonError};
-use steps::Cast;
+use steps::{Cast, begins};
 use workloads::SHOP;
 
 /// Workloads of Corten's groups, and pods that ask for its scheduler; the stock ones run all the time.
@@ -108,7 +108,9 @@ fn run(story: impl AsyncFnOnce(&Image) -> Result<()>) -> Outcome {
         std::fs::remove_file(&program)?;
         image
     };
+    begins("the image is made");
     let image = prepared()?;
+    begins("machines are started");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::LazyLock;
+use std::time::Instant;
 
 /// How Helm waits.
 pub(crate) const WAITS: [&str; 2] = ["--wait", "--timeout=3m"];
@@ -106,8 +108,15 @@ fn seen(pods: &[Pod]) -> String {
     pods.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
+/// Says what is tried now, and since when the program runs.
+pub(crate) fn begins(what: &str) {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    println!("{:5.1} s: {what}", BEGUN.elapsed().as_secs_f32());
+}
+
 /// Installs it, and says what was printed.
 pub(crate) fn install(stage: &Stage, cast: &Cast) -> Result<String> {
+    begins("the chart is installed");
     let chart = folder().display().to_string();
     let set = cast
         .set
@@ -121,24 +130,25 @@ pub(crate) fn install(stage: &Stage, cast: &Cast) -> Result<String> {
 
 /// `helm test` says that a Deployment came and went.
 pub(crate) fn test(stage: &Stage) -> Result<()> {
+    begins("the release is tested");
     let said = stage
         .helm(&["test", "corten", "--logs", "--timeout=2m"])
         .context("helm test")?;
     ensure!(said.contains("Phase:          Succeeded"), "{said}");
-    println!("{said}");
+    ensure!(said.contains("its pods are gone after"), "{said}");
     Ok(())
 }
 
 /// Each kind is made and does what it is for; the work survives a killed leader, an upgrade and a rollback.
 pub(crate) async fn all(stage: &mut Stage, cast: &Cast) -> Result<()> {
-    println!("kinds");
+    begins("each kind does its work");
     kinds(stage, cast).await?;
-    println!("kill");
+    begins("both leaders are killed");
     kill(stage, cast).await?;
-    println!("upgrade");
+    begins("the release is upgraded and rolled back");
     upgrade(stage, cast).await?;
     release(stage).await?;
-    println!("cron");
+    begins("the CronJob has its minute");
     let jobs = cast.api::<CronJob>(stage);
     until("the CronJob has run", async || {
         let status = jobs.get("tick").await?.status.unwrap_or_default();
@@ -146,7 +156,7 @@ pub(crate) async fn all(stage: &mut Stage, cast: &Cast) -> Result<()> {
         Ok(())
     })
     .await?;
-    println!("clear");
+    begins("all is deleted");
     clear(stage, cast).await?;
     stage.check()
 }
@@ -189,8 +199,7 @@ async fn kinds(stage: &Stage, cast: &Cast) -> Result<()> {
         Ok(())
     })
     .await?;
-    let of = cast.family.group_version("apps/v1");
-    cast.create::<HorizontalPodAutoscaler>(stage, workloads::autoscaler("web", of))
+    cast.create::<HorizontalPodAutoscaler>(stage, workloads::autoscaler("web"))
         .await?;
     // Nothing serves metrics here, and it says so.
     let scalers = cast.api::<HorizontalPodAutoscaler>(stage);
@@ -353,6 +362,7 @@ async fn clear(stage: &Stage, cast: &Cast) -> Result<()> {
 
 /// It is uninstalled: its pods go, the kinds of Corten's groups stay.
 pub(crate) async fn uninstall(stage: &Stage) -> Result<()> {
+    begins("the release is uninstalled");
     stage
         .helm(&[&["uninstall", "corten"], &WAITS[..]].concat())
         .context("helm uninstall")?;

@@ -9,7 +9,7 @@ pub(crate) const SHOP: &str = "shop";
 /// A page that says hello, on port 8080.
 const SERVES: &str = "mkdir /www; echo hello >/www/index.html; exec httpd -f -p 8080 -h /www";
 /// The page, asked for at the address of the Service `web`.
-const ASKS: &str = "wget -q -O - http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/ | grep hello";
+const ASKS: &str = "timeout 10 wget -q -O - http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/ | grep hello";
 
 /// A template of pods with the label `app`, for this scheduler.
 fn template(app: &str, scheduler: &str, command: &str) -> Value {
@@ -69,9 +69,9 @@ pub(crate) fn cron_job(name: &str, scheduler: &str) -> Value {
     json!({ "metadata": { "name": name }, "spec": spec })
 }
 
-/// Of a Deployment in the group version `of`.
-pub(crate) fn autoscaler(name: &str, of: &str) -> Value {
-    let target = json!({ "apiVersion": of, "kind": "Deployment", "name": name });
+/// Of the Deployment of the same name.
+pub(crate) fn autoscaler(name: &str) -> Value {
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
     json!({
         "metadata": { "name": name },
         "spec": { "scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 9 },
