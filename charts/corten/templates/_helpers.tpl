@@ -109,10 +109,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $rules := list -}}
 {{- range $rule := $role.rules -}}
 {{- $rule = deepCopy $rule -}}
-{{- if and $beside (hasKey $roles.besideGroups (first $rule.apiGroups)) (ne $.part "scheduler") -}}
-{{- $_ := set $rule "apiGroups" (list (get $roles.besideGroups (first $rule.apiGroups))) -}}
+{{- $group := first $rule.apiGroups -}}
+{{- if and $beside (hasKey $roles.besideGroups $group) (ne $.part "scheduler") -}}
+{{- $_ := set $rule "apiGroups" (list (get $roles.besideGroups $group)) -}}
 {{- end -}}
+{{- if or $beside (not (has $group (values $roles.besideGroups))) -}}
 {{- $rules = append $rules $rule -}}
+{{- end -}}
 {{- end -}}
 {{- dict "rules" $rules | toJson -}}
 {{- end -}}

@@ -15,7 +15,7 @@ pub use parts::{ELECTION, GUARD, LEASE, STOCK, probe_of};
 /// One thing that a part may do: a rule of an RBAC role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The API group; empty for the core group, `*` for any.
+    /// The API group; empty for the core group, `*` for any. A rule of one of Corten's own groups is for `--group` alone.
     pub group: &'static str,
     /// Resources with their subresources: `pods/status`; `*` for any.
     pub resources: &'static [&'static str],

@@ -17,6 +17,7 @@ const KEEPS_REVISIONS: Rule = can(
     &["controllerrevisions"],
     &["create", "delete", "list", "patch", "watch"],
 );
+const REVISION: &str = "in Corten's own groups: the status of a custom resource is put without the revision in its annotations";
 const ADAPTER: &str = "only where an adapter serves such metrics";
 
 pub(super) const ROLES: &[Role] = &[
@@ -25,6 +26,7 @@ pub(super) const ROLES: &[Role] = &[
         &[
             can(APPS, &["deployments"], &["get", "list", "watch"]),
             can(APPS, &["deployments/status"], &["update"]),
+            can("apps.corten.dev", &["deployments"], &["patch"]).seldom(REVISION),
             blocks(APPS, &["deployments/finalizers"]),
             can(
                 APPS,

@@ -40,7 +40,8 @@ impl Audit {
         Ok(flags.map(Into::into).to_vec())
     }
 
-    /// Nothing that an account of the chart asked for was forbidden by RBAC; each of `accounts` has asked for something.
+    /// Nothing that an account of the chart asked for until now was forbidden by RBAC, and each of `accounts` has asked for
+    /// something. While a release is uninstalled, roles go before the last process does.
     pub(crate) fn nothing_was_refused(&self, accounts: &[&str]) -> Result<()> {
         let log = std::fs::read_to_string(&self.log).context("the audit log")?;
         let (mut requests, mut refused) = (BTreeMap::<String, u32>::new(), BTreeSet::new());

@@ -301,22 +301,25 @@ async fn upgrade(stage: &Stage, cast: &Cast) -> Result<()> {
 
 /// All pods of the release are run with this flag.
 async fn levels(stage: &Stage, flag: &str) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), HOME);
-    until(
-        &format!("all pods of the release run with {flag}"),
-        async || {
-            let pods = pods.list(&ListParams::default()).await?.items;
-            let has = |pod: &&Pod| {
-                let spec = pod.spec.as_ref();
-                let arguments = spec.and_then(|spec| spec.containers.first()?.args.as_ref());
-                arguments.is_some_and(|all| all.iter().any(|argument| argument == flag))
-            };
-            let (all, with) = (pods.len(), pods.iter().filter(has).count());
-            ensure!(all == 4 && with == 4, "{with} of {all}");
-            Ok(())
-        },
-    )
+    until(&format!("all run with {flag}"), async || {
+        let pods = components(stage).await?;
+        let has = |pod: &&Pod| {
+            let spec = pod.spec.as_ref();
+            let arguments = spec.and_then(|spec| spec.containers.first()?.args.as_ref());
+            arguments.is_some_and(|all| all.iter().any(|argument| argument == flag))
+        };
+        let with = pods.iter().filter(has).count();
+        ensure!(pods.len() == 4 && with == 4, "{with} of {}", seen(&pods));
+        Ok(())
+    })
     .await
+}
+
+/// The pods of the release, without the one that tests it: what that has said stays.
+async fn components(stage: &Stage) -> Result<Vec<Pod>> {
+    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), HOME);
+    let others = ListParams::default().labels("app.kubernetes.io/component!=check");
+    Ok(pods.list(&others).await?.items)
 }
 
 /// Each of its Secrets is smaller than what the API server takes.
@@ -366,11 +369,8 @@ pub(crate) async fn uninstall(stage: &Stage) -> Result<()> {
     stage
         .helm(&[&["uninstall", "corten"], &WAITS[..]].concat())
         .context("helm uninstall")?;
-    let pods: Api<Pod> = Api::namespaced(stage.client.clone(), HOME);
     until("the chart's pods are gone", async || {
-        // What a test has said stays.
-        let others = ListParams::default().labels("app.kubernetes.io/component!=check");
-        let left = pods.list(&others).await?.items;
+        let left = components(stage).await?;
         ensure!(left.is_empty(), "{}", seen(&left));
         Ok(())
     })

@@ -9,7 +9,8 @@ pub(crate) const SHOP: &str = "shop";
 /// A page that says hello, on port 8080.
 const SERVES: &str = "mkdir /www; echo hello >/www/index.html; exec httpd -f -p 8080 -h /www";
 /// The page, asked for at the address of the Service `web`.
-const ASKS: &str = "timeout 10 wget -q -O - http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/ | grep hello";
+const ASKS: &str =
+    "timeout 10 wget -q -O - http://$WEB_SERVICE_HOST:$WEB_SERVICE_PORT/ | grep hello";
 
 /// A template of pods with the label `app`, for this scheduler.
 fn template(app: &str, scheduler: &str, command: &str) -> Value {
