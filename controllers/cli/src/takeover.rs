@@ -56,7 +56,7 @@ pub(crate) async fn take(args: HandOverArgs) -> Result<ExitCode> {
     if args.by_hand {
         by_hand(parts, &controllers);
         if !args.dry_run {
-            watcher.ask(&scene, parts, HandOver::Take).await?;
+            watcher.ask(&scene, parts, Some(HandOver::Take)).await?;
             taken(&mut watcher, parts, false, &args).await?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -93,7 +93,7 @@ pub(crate) async fn take(args: HandOverArgs) -> Result<ExitCode> {
         false => Vec::new(),
     };
     if elsewhere.is_empty() {
-        watcher.ask(&scene, parts, HandOver::Take).await?;
+        watcher.ask(&scene, parts, Some(HandOver::Take)).await?;
     }
     if let Some(edit) = &edit {
         let (file, kept) = (place.manifest(MANAGER_FILE), place.kept(MANAGER_FILE));
@@ -156,7 +156,7 @@ pub(crate) async fn give_back(args: HandOverArgs) -> Result<ExitCode> {
     }
     let begun = Instant::now();
     let scene = watcher.look().await?;
-    watcher.ask(&scene, parts, HandOver::Back).await?;
+    watcher.ask(&scene, parts, Some(HandOver::Back)).await?;
     let idle = until(&mut watcher, &args, begun, |scene| {
         let mut missing = scene.unknown(parts);
         missing.extend(scene.until_idle(parts));
@@ -393,7 +393,11 @@ async fn taken(watcher: &mut Watcher, parts: Parts, back: bool, args: &HandOverA
     let taken = until(watcher, args, begun, |scene| scene.until_taken(parts, back));
     let advice = "look at the stock programs' pods (kubectl -n kube-system get pods) and at the kubelet's log; \
                   `corten handback` undoes it";
-    taken.await.context(advice)?;
+    let taken = taken.await.context(advice);
+    // It was about this stock process. A process of ours that waits for another is to look at what that does.
+    let scene = watcher.look().await?;
+    watcher.ask(&scene, parts, None).await?;
+    taken?;
     println!("✓ Corten works after {}", words(begun.elapsed()));
     Ok(())
 }

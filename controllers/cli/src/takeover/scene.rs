@@ -107,7 +107,7 @@ impl Scene {
             match one.standing.state {
                 State::Checks => missing.push(format!("{lease} looks at what {stock} ({by}) does")),
                 State::StandsBy => missing.push(format!("{lease} stands by")),
-                State::Waits if one.standing.stock_at_work.is_empty() => {
+                State::Waits if by.is_empty() || one.standing.stock_at_work.is_empty() => {
                     missing.push(format!("{lease} waits until {stock} is gone"));
                 }
                 State::Waits => {
@@ -236,11 +236,17 @@ impl Watcher {
         }
     }
 
-    /// Asks those that take part for something.
-    pub(super) async fn ask(&self, scene: &Scene, parts: Parts, what: HandOver) -> Result<()> {
+    /// Asks those that take part for something, or for nothing any more.
+    pub(super) async fn ask(
+        &self,
+        scene: &Scene,
+        parts: Parts,
+        what: Option<HandOver>,
+    ) -> Result<()> {
         for one in scene.ours(parts) {
             let leases: Api<Lease> = Api::namespaced(self.client.clone(), &one.namespace);
-            let note = json!({ "metadata": { "annotations": { HAND_OVER: what.word() } } });
+            let note =
+                json!({ "metadata": { "annotations": { HAND_OVER: what.map(HandOver::word) } } });
             let params = PatchParams::default();
             let patched = leases.patch(&one.name, &params, &Patch::Merge(&note)).await;
             patched.with_context(|| format!("annotate the Lease {}", one.lease()))?;

@@ -197,7 +197,7 @@ impl Server {
         Clock::new(move || server.now())
     }
 
-    fn options(&self, identity: &str) -> ElectionOptions {
+    fn options(identity: &str) -> ElectionOptions {
         ElectionOptions {
             identity: identity.to_owned(),
             namespace: "ours".to_owned(),
@@ -208,7 +208,7 @@ impl Server {
 
     /// A process of ours that leads, and its guard.
     async fn leader(&self, identity: &str, how: IfStockRuns) -> (Guard, Leadership) {
-        let options = self.options(identity);
+        let options = Self::options(identity);
         let duties = Duties::Controllers(
             ["job-controller", "replicaset-controller", "ttl-controller"]
                 .map(str::to_owned)
@@ -439,6 +439,9 @@ async fn who_may_not_look_does_not_begin() {
     let (mut guard, _lead) = server.leader("a_corten_1", IfStockRuns::Refuse).await;
     let Refused(why) = guard.begin().await.unwrap_err();
     assert!(why.contains("leases is forbidden"), "{why}");
+    // Who works goes on: an API server that begins anew refuses everything for a moment.
+    let ends = time::timeout(Duration::from_mins(1), guard.watch()).await;
+    assert!(ends.is_err(), "{ends:?}");
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub(super) fn refusal(duties: &Duties, found: &Found) -> Option<String> {
             Duties::Pods(_) => format!("{stock} ({by}) serves pods of {} too", at.join(", ")),
             _ => format!("{stock} ({by}) is at work as {}", at.join(", ")),
         },
+        Found::Unclear { by, why } if by.is_empty() => {
+            format!("whether {stock} runs cannot be found out: {why}")
+        }
         Found::Unclear { by, why } => {
             format!(
                 "{stock} ({by}) runs, and whether it does the same work cannot be found out: {why}"
@@ -105,6 +108,15 @@ mod tests {
             why: "no right".to_owned(),
         };
         assert!(refusal(&duties, &unclear).is_some_and(|said| said.contains("no right")));
+        let hidden = Found::Unclear {
+            by: String::new(),
+            why: "no right".to_owned(),
+        };
+        let said = refusal(&duties, &hidden).unwrap_or_default();
+        assert!(
+            said.starts_with("whether kube-controller-manager runs cannot"),
+            "{said}"
+        );
         assert_eq!(refusal(&duties, &Found::Beside("cp_1".to_owned())), None);
         assert_eq!(refusal(&duties, &Found::Nobody), None);
     }
