@@ -96,12 +96,7 @@ pub(crate) async fn take(args: HandOverArgs) -> Result<ExitCode> {
         watcher.ask(&scene, parts, Some(HandOver::Take)).await?;
     }
     if let Some(edit) = &edit {
-        let (file, kept) = (place.manifest(MANAGER_FILE), place.kept(MANAGER_FILE));
-        if place.read(&kept).await?.is_none() {
-            place.keep(&file, &kept).await?;
-        }
-        place.replace(&file, &edit.text).await?;
-        place.keep(&file, &place.kept(TAKEN)).await?;
+        change(&place, edit).await?;
     }
     if moves {
         place.rename(&file, &kept).await?;
@@ -170,8 +165,12 @@ pub(crate) async fn give_back(args: HandOverArgs) -> Result<ExitCode> {
             "set --controllers of {MANAGER} as it was before, and start {SCHEDULER} if you have ended it"
         );
     }
+    // By hand it may be done already: then ours have seen it.
+    let mut ours = scene.ours(parts);
+    let is_seen = ours.any(|one| !one.standing.stock_at_work.is_empty());
+    let starts = edit.is_some() || args.by_hand && !is_seen;
     let before = watcher.look().await?.stock.remove(MANAGER);
-    let before = before.map(|(by, _)| by).filter(|_| edit.is_some());
+    let before = before.map(|(by, _)| by).filter(|_| starts);
     if let Some(edit) = &edit {
         place
             .replace(&place.manifest(MANAGER_FILE), &edit.text)
@@ -195,6 +194,21 @@ pub(crate) async fn give_back(args: HandOverArgs) -> Result<ExitCode> {
         words(begun.elapsed())
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Changes kube-controller-manager's manifest, and keeps what it was and what it is.
+async fn change(place: &Place, edit: &Edit) -> Result<()> {
+    let file = place.manifest(MANAGER_FILE);
+    let (kept, taken) = (place.kept(MANAGER_FILE), place.kept(TAKEN));
+    let now = place.read(&file).await?.unwrap_or_default();
+    let before = (place.read(&taken).await?, place.read(&kept).await?);
+    let original = manifest::original(&now, before.0.as_deref(), before.1.as_deref());
+    place.keep(&file, &kept).await?;
+    if original != now {
+        place.replace(&kept, &original).await?;
+    }
+    place.replace(&file, &edit.text).await?;
+    place.keep(&file, &taken).await
 }
 
 /// What makes the manifest what it was: exactly, if nobody has changed it since.

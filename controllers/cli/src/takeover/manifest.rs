@@ -50,6 +50,20 @@ pub(super) fn give_back(text: &str, taken: &str, original: &str) -> Result<Optio
     set(text, before).map(Some)
 }
 
+/// What is to be kept of a manifest that is about to be changed: as it is, but that what an earlier takeover has done to it
+/// is taken back, if its traces are there.
+pub(super) fn original(now: &str, taken: Option<&str>, original: Option<&str>) -> String {
+    let (Some(taken), Some(original)) = (taken, original) else {
+        return now.to_owned();
+    };
+    match give_back(now, taken, original) {
+        Ok(Some(_)) if now == taken => original.to_owned(),
+        Ok(Some(edit)) => edit.text,
+        // Somebody else has set the flag since.
+        Ok(None) | Err(_) => now.to_owned(),
+    }
+}
+
 /// The flag's value, if it is there.
 ///
 /// # Errors
@@ -161,7 +175,7 @@ fn word(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{give_back, leave, value};
+    use super::{give_back, leave, original, value};
 
     /// As kubeadm writes it, but for what is of no matter here.
     fn manifest(flag: &str) -> String {
@@ -234,6 +248,32 @@ mod tests {
             said.contains("changed since") && said.contains("*,bootstrapsigner"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn what_is_kept_is_what_it_was_before_the_first_takeover_and_not_older_than_it_has_to_be() {
+        let first = manifest("    - --controllers=*,bootstrapsigner\n");
+        let taken = leave(&first, &ours()).unwrap().unwrap().text;
+        let newer = |text: &str| text.replace("image: x", "image: y");
+        let other = manifest("    - --controllers=*,-ttl\n");
+        let cases = [
+            ("taken, and more is to be", &taken, &first),
+            ("taken and upgraded", &newer(&taken), &newer(&first)),
+            (
+                "given back by hand and upgraded",
+                &newer(&first),
+                &newer(&first),
+            ),
+            ("something else", &other, &other),
+        ];
+        for (what, now, expected) in cases {
+            assert_eq!(
+                &original(now, Some(&taken), Some(&first)),
+                expected,
+                "{what}"
+            );
+        }
+        assert_eq!(original(&first, None, None), first);
     }
 
     #[test]

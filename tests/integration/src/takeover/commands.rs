@@ -295,7 +295,6 @@ async fn story(plane: &Plane<'_>, ns: &Namespace) -> Result<()> {
     at_rest(plane.cluster, ns).await.context("taken over")?;
     say(begun, "gone on");
 
-    // What the stock one is given back by others, ours leave to it at once.
     let said = meanwhile(ns, 1000, plane.hand_over("handback", &[]))
         .await
         .context("handback")?;
@@ -308,6 +307,22 @@ async fn story(plane: &Plane<'_>, ns: &Namespace) -> Result<()> {
     plane.until_ours(ns, State::StandsBy).await?;
     settled(ns, &before).await.context("handed back")?;
     at_rest(plane.cluster, ns).await.context("handed back")?;
+
+    // Who gives the stock one its flags back by hand, without a word to ours, is not left with two.
+    plane
+        .hand_over("takeover", &["--only=controllers"])
+        .await
+        .context("once more")?;
+    ensure!(plane.file(SCHEDULER).exists(), "the scheduler was to stay");
+    std::fs::write(plane.file(MANAGER), &originals[0])?;
+    eventually("ours see the stock one and end", async || {
+        let standing = plane.standing(ns, "controllers").await?;
+        let sees = standing.state == State::Waits && !standing.stock_at_work.is_empty();
+        ensure!(sees, "{standing:?}");
+        Ok(())
+    })
+    .await?;
+    say(begun, "left to the stock one");
     let left = Api::<ReplicaSet>::all(ns.client())
         .list(&ListParams::default().labels(PROBE))
         .await?;
