@@ -75,13 +75,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- with .Values.controllers -}}{{- if .enabled -}}
 {{- $names := (include "corten.chosen" (dict "top" $top "words" .controllers) | fromJson).names -}}
 {{- if not $names -}}{{- fail "controllers.controllers chooses none: set controllers.enabled to false" -}}{{- end -}}
-{{- $args := concat (list "controllers" (printf "--controllers=%s" (join "," $names))) $group -}}
+{{- $args := concat (list "controllers" (printf "--controllers=%s" (join "," $names))) (include "corten.root" $names | fromJsonArray) $group -}}
 {{- $all = append $all (dict "component" "controllers" "parts" $names "values" . "port" 10257 "args" $args "job" "kube-controller-manager") -}}
 {{- end -}}{{- end -}}
 {{- range $name, $own := .Values.apart -}}
 {{- $values := mergeOverwrite (deepCopy $top.Values.controllers) (default dict $own) -}}
 {{- $known := include "corten.chosen" (dict "top" (dict "Files" $top.Files "Values" (dict "mode" $top.Values.mode "apart" dict)) "words" (list $name)) -}}
-{{- $args := concat (list "controllers" (printf "--controllers=%s" $name)) $group -}}
+{{- $args := concat (list "controllers" (printf "--controllers=%s" $name)) (include "corten.root" (list $name) | fromJsonArray) $group -}}
 {{- $all = append $all (dict "component" $name "parts" (fromJson $known).names "values" $values "port" 10257 "args" $args "job" "kube-controller-manager") -}}
 {{- end -}}
 {{- with .Values.scheduler -}}{{- if .enabled -}}
@@ -99,6 +99,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $all = append $all (dict "component" "nodes" "parts" (list "nodes") "values" . "port" 10260 "args" $args "job" "corten-nodes") -}}
 {{- end -}}{{- end -}}
 {{- dict "all" $all | toJson -}}
+{{- end -}}
+
+{{- /* The authority that is published to pods is the one that our own were given, to the letter: what the stock controller
+has published stays as it is, whichever of the two looks. */ -}}
+{{- define "corten.root" -}}
+{{- if has "root-ca-certificate-publisher-controller" . -}}
+["--root-ca-file=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"]
+{{- else -}}
+[]
+{{- end -}}
 {{- end -}}
 
 {{- /* The rules of a part in this mode, as JSON. */ -}}

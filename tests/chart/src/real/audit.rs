@@ -43,10 +43,8 @@ impl Audit {
     /// Nothing that an account of the chart asked for until now was forbidden by RBAC, and each of `accounts` has asked for
     /// something. While a release is uninstalled, roles go before the last process does.
     pub(crate) fn nothing_was_refused(&self, accounts: &[&str]) -> Result<()> {
-        let log = std::fs::read_to_string(&self.log).context("the audit log")?;
         let (mut requests, mut refused) = (BTreeMap::<String, u32>::new(), BTreeSet::new());
-        for line in log.lines() {
-            let event: Value = serde_json::from_str(line).context("a line of the audit log")?;
+        for event in self.events()? {
             let user = event["user"]["username"].as_str().unwrap_or_default();
             let account = user.rsplit(':').next().unwrap_or_default();
             *requests.entry(account.to_owned()).or_default() += 1;
@@ -64,5 +62,25 @@ impl Audit {
             );
         }
         Ok(())
+    }
+
+    /// No account of the chart has asked for this until now: a verb, and the end of a path.
+    pub(crate) fn nobody_asked(&self, verb: &str, path: &str) -> Result<()> {
+        let is = |event: &Value| {
+            let uri = event["requestURI"].as_str().unwrap_or_default();
+            let asked = uri.split('?').next().unwrap_or_default();
+            event["verb"] == verb && asked.ends_with(path)
+        };
+        let asked = self.events()?.iter().filter(|event| is(event)).count();
+        ensure!(asked == 0, "{verb} {path} was asked {asked} times");
+        Ok(())
+    }
+
+    fn events(&self) -> Result<Vec<Value>> {
+        let log = std::fs::read_to_string(&self.log).context("the audit log")?;
+        // The last line may be about to be written.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let event = |line| serde_json::from_str(line).context("a line of the audit log");
+        whole.lines().map(event).collect()
     }
 }

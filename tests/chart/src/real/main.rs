@@ -84,6 +84,9 @@ fn in_the_place_of_the_stock_controllers_the_built_in_kinds_run() -> Outcome {
         let now = cast.pods(&stage, "kept", 2).await?;
         ensure!(kept == now, "{kept:?} became {now:?} by the hand-over");
         stage.audit.nothing_was_refused(&ACCOUNTS)?;
+        // Who publishes the same does not write.
+        let published = "/configmaps/kube-root-ca.crt";
+        stage.audit.nobody_asked("update", published)?;
         stage.stock(&["*"])?;
         steps::uninstall(&stage).await?;
         let now = cast.pods(&stage, "kept", 2).await?;
