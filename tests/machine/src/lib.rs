@@ -23,6 +23,7 @@
 //! Start reading at [`Machine::start`], then `machine.sh`, then `files.rs`.
 #![forbid(unsafe_code)]
 
+mod cgroups;
 mod command;
 mod files;
 pub mod images;
@@ -32,7 +33,7 @@ mod packages;
 pub use images::Image;
 pub use network::Network;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use command::output;
 use controlplane::process::Spec;
 use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
@@ -82,7 +83,7 @@ impl Machine {
             address: address.clone(),
             pods: network.pods(number),
             plugins: &plugins,
-            cgroup: cgroup(network.name(), number)?,
+            cgroup: cgroups::make(&[network.name(), &name])?,
             authority: &plane.pki().file("ca.crt"),
             snapshotter: snapshotter(&folder)?,
             may_score: may_score()?,
@@ -287,33 +288,6 @@ impl Machine {
         let own = ["--pid", "--mount", "--net", "--uts", "--ipc"].map(str::to_owned);
         [target].into_iter().chain(own).collect()
     }
-}
-
-/// Makes the cgroup of a machine, in each hierarchy that there is; gives its path.
-fn cgroup(network: &str, number: u8) -> Result<String> {
-    let path = format!("{network}/node-{number}");
-    let root = Path::new("/sys/fs/cgroup");
-    let unified = root.join("cgroup.controllers").is_file();
-    let hierarchies: Vec<PathBuf> = if unified {
-        vec![root.to_owned()]
-    } else {
-        let entries = std::fs::read_dir(root).context("the kernel's cgroups")?;
-        let entries = entries.flatten().map(|entry| entry.path());
-        entries
-            .filter(|entry| entry.join("cgroup.procs").is_file())
-            .collect()
-    };
-    ensure!(
-        !hierarchies.is_empty(),
-        "no cgroups are mounted at {}: containers cannot be held to anything",
-        root.display()
-    );
-    for hierarchy in hierarchies {
-        let folder = hierarchy.join(&path);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("{}: a cgroup is needed", folder.display()))?;
-    }
-    Ok(path)
 }
 
 /// Whether layers can lie over each other where `folder` is: not over one that is itself such a thing.

@@ -38,7 +38,8 @@ impl Network {
     /// # Errors
     /// We are not root, or the kernel has no bridges.
     pub fn new() -> Result<Self> {
-        let name = format!("crtn{:08x}", rand::random::<u32>());
+        // Names of interfaces have 15 bytes, and those of cables begin with this one.
+        let name = format!("crtn{:06x}", rand::random::<u32>() >> 8);
         let folder = std::env::temp_dir().join(format!("corten-machines-{name}"));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let keep = std::env::var("KEEP").is_ok_and(|value| !value.is_empty() && value != "0");

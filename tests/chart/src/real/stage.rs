@@ -28,7 +28,7 @@ pub(crate) struct Stage {
     assets: Assets,
     plane: ControlPlane,
     // Last, as all the others stand on it.
-    _network: Network,
+    network: Network,
 }
 
 impl Stage {
@@ -50,12 +50,12 @@ impl Stage {
             machines: Vec::new(),
             assets: Assets::locate(&from, &tools, &Progress::default()).await?,
             plane,
-            _network: network,
+            network,
         };
         stage.stock(&["*"])?;
         for number in [1, 2] {
             let images = std::slice::from_ref(image);
-            let machine = Machine::start(&stage.plane, &stage._network, number, images).await?;
+            let machine = Machine::start(&stage.plane, &stage.network, number, images).await?;
             stage.machines.push(machine);
         }
         let nodes: Api<Node> = Api::all(stage.client.clone());
