@@ -69,7 +69,6 @@ impl Machine {
         number: u8,
         images: &[Image],
     ) -> Result<Self> {
-        let plugins = packages::install()?;
         let tools = [Tool::Kubelet, Tool::KubeProxy];
         let assets = Assets::locate(&AssetOptions::default(), &tools, &Progress::default()).await?;
         let name = format!("node-{number}");
@@ -82,7 +81,7 @@ impl Machine {
             folder: &folder,
             address: address.clone(),
             pods: network.pods(number),
-            plugins: &plugins,
+            plugins: network.plugins(),
             cgroup: cgroups::make(&[network.name(), &name])?,
             authority: &plane.pki().file("ca.crt"),
             snapshotter: snapshotter(&folder)?,

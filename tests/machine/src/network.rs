@@ -2,6 +2,7 @@
 //! processes (the bridge, cgroups, the folder) goes with it, also when the test is killed.
 
 use crate::command::run;
+use crate::packages;
 use anyhow::{Context, Result, bail};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ if [ -n "$0" ]; then rm -rf "$0" || { sleep 1; rm -rf "$0"; }; fi"#;
 pub struct Network {
     name: String,
     folder: PathBuf,
+    /// Where CNI's plugins are.
+    plugins: PathBuf,
     /// The third part of its addresses, and the second of its pods'.
     number: u8,
     /// The numbers of the machines that are connected, with their first processes.
@@ -33,11 +36,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// A new one, with a random name.
+    /// A new one, with a random name. What machines need is installed first, where that is possible.
     ///
     /// # Errors
-    /// We are not root, or the kernel has no bridges.
+    /// We are not root, something is missing that cannot be installed here, or the kernel has no bridges.
     pub fn new() -> Result<Self> {
+        let plugins = packages::install()?;
         // Names of interfaces have 15 bytes, and those of cables begin with this one.
         let name = format!("crtn{:06x}", rand::random::<u32>() >> 8);
         let folder = std::env::temp_dir().join(format!("corten-machines-{name}"));
@@ -55,6 +59,7 @@ impl Network {
         sweeper.arg(&name).stdin(Stdio::piped());
         sweeper.stdout(Stdio::null()).stderr(Stdio::null());
         let mut network = Self {
+            plugins,
             number: free()?,
             machines: Mutex::default(),
             sweeper: Some(sweeper.spawn().context("/bin/sh")?),
@@ -82,6 +87,11 @@ impl Network {
     /// A folder for what belongs to it.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where CNI's plugins are.
+    pub(crate) fn plugins(&self) -> &Path {
+        &self.plugins
     }
 
     /// The name of the bridge, and of the cgroups of all machines.
