@@ -452,6 +452,99 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Each command, by the words that name it.
+    fn commands(of: &clap::Command, words: &[String]) -> Vec<(Vec<String>, clap::Command)> {
+        let mut found = vec![(words.to_vec(), of.clone())];
+        for below in of.get_subcommands() {
+            let mut words = words.to_vec();
+            words.push(below.get_name().to_owned());
+            found.extend(commands(below, &words));
+        }
+        found
+    }
+
+    /// What is said of this command line, and the exit code.
+    fn said(words: &[String], more: &[&str]) -> (i32, String) {
+        let line = words.iter().map(String::as_str).chain(more.iter().copied());
+        match Cli::command().try_get_matches_from(line) {
+            Ok(_) => (0, String::new()),
+            Err(error) => (error.exit_code(), error.to_string()),
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_help_whose_flags_say_what_they_are() {
+        for (words, command) in commands(&Cli::command(), &["corten".to_owned()]) {
+            if command.is_disable_help_flag_set() {
+                continue;
+            }
+            let (code, help) = said(&words, &["--help"]);
+            assert_eq!(code, 0, "{words:?}");
+            assert!(help.contains("Usage: corten"), "{words:?}: {help}");
+            let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
+            let flags: Vec<&clap::Arg> = flags.collect();
+            for flag in &flags {
+                assert!(flag.get_help().is_some(), "{words:?}: {}", flag.get_id());
+            }
+            // So many that nobody reads them at a stretch stand under headings.
+            let headings: std::collections::BTreeSet<_> = flags
+                .iter()
+                .filter_map(|flag| flag.get_help_heading())
+                .collect();
+            assert!(
+                flags.len() < 15 || headings.len() > 2,
+                "{words:?}: {headings:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flag_that_is_none_ends_with_2_and_is_named() {
+        for (words, command) in commands(&Cli::command(), &["corten".to_owned()]) {
+            if command.is_disable_help_flag_set() {
+                continue;
+            }
+            let (code, error) = said(&words, &["--no-such-flag"]);
+            assert_eq!(code, 2, "{words:?}: {error}");
+            assert!(error.contains("--no-such-flag"), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_ends_with_2_and_its_flag_is_named() {
+        let mut refused = 0;
+        for (words, command) in commands(&Cli::command(), &["corten".to_owned()]) {
+            for flag in command
+                .get_arguments()
+                .filter(|flag| flag.get_action().takes_values())
+            {
+                let Some(long) = flag.get_long() else {
+                    continue;
+                };
+                // Text and paths are read later, by whoever knows what they mean.
+                let parser = flag.get_value_parser().type_id();
+                let free = [
+                    clap::builder::ValueParser::string().type_id(),
+                    clap::builder::ValueParser::path_buf().type_id(),
+                ];
+                let is_checked = flag.get_num_args().is_none_or(|n| n.takes_values());
+                let (code, error) = said(&words, &[&format!("--{long}=\u{1}")]);
+                if free.contains(&parser) && code != 2 || !is_checked {
+                    continue;
+                }
+                refused += 1;
+                assert_eq!(code, 2, "{words:?} --{long}: {error}");
+                assert!(error.contains(&format!("--{long}")), "{words:?}: {error}");
+                let sentence = error.lines().next().unwrap_or_default();
+                assert!(
+                    sentence.starts_with("error: "),
+                    "{words:?} --{long}: {error}"
+                );
+            }
+        }
+        assert!(refused > 50, "only {refused} flags were tried");
+    }
+
     #[test]
     fn what_no_flag_says_is_what_a_cluster_of_our_own_has() {
         let command = ManagerArgs::augment_args(clap::Command::new("controllers"));

@@ -62,6 +62,25 @@ fn the_schema_names_each_controller() {
     assert_eq!(named, known);
 }
 
+/// The mixin's alerts read `up` by its label `job`, which is upstream's where the values say so, and nowhere else.
+#[test]
+fn jobs_are_named_as_the_kubernetes_mixin_asks_for_them() {
+    let jobs = |file: &str| {
+        let text = helm::rendered(&folder().join("ci").join(file)).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let relabels = lines
+            .windows(2)
+            .filter(|two| two[0].ends_with("targetLabel: job"));
+        let jobs = relabels.filter_map(|two| two[1].strip_prefix("replacement: "));
+        jobs.map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let observed = jobs("observed-values.yaml");
+    for job in ["kube-controller-manager", "kube-scheduler"] {
+        assert!(observed.contains(job), "{observed:?}");
+    }
+    assert_eq!(jobs("default-values.yaml"), BTreeSet::new());
+}
+
 /// Alerts and dashboard ask for what our programs show.
 #[test]
 fn each_metric_that_is_asked_for_is_one_that_is_shown() {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod faults;
+mod log;
 mod stories;
 mod words;
 

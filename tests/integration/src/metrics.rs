@@ -1,6 +1,8 @@
 //! What controllers count: names, kinds, stability, labels and buckets are upstream's, and upstream is asked too.
 
 mod exposition;
+mod listed;
+mod mixin;
 mod scheduling;
 mod upstream;
 

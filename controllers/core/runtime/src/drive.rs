@@ -16,6 +16,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// What takes long to think about is thought about more rarely: an object of thousands of pods, whose events never
 /// end while it is rolled out, must not take the processor from all others. So many times as long as a turn
@@ -113,8 +114,16 @@ impl<C: Controller> Loop<C> {
     /// One turn, and how long it thought; a panic in it is a bug of one loop and no reason for the others to end.
     async fn guarded(&self, key: &Key) -> Duration {
         let mut thought = Duration::ZERO;
-        let turn = AssertUnwindSafe(self.turn(key, &mut thought)).catch_unwind();
-        if turn.await.is_err() {
+        // All that is said in it carries the turn, as controller-runtime's log does.
+        let span = tracing::info_span!(
+            "reconcile",
+            controller = C::NAME,
+            namespace = &*key.namespace,
+            name = &*key.name,
+            reconcileID = %turn_id(),
+        );
+        let turn = self.turn(key, &mut thought).instrument(span);
+        if AssertUnwindSafe(turn).catch_unwind().await.is_err() {
             let delay = self.queue.retry(key.clone());
             tracing::error!(controller = C::NAME, object = %key, ?delay, "the loop panicked on this object; this is a bug in Corten");
             self.process.metrics().reconcile(C::NAME, "panic");
@@ -323,4 +332,18 @@ async fn at_work<F: Future>(future: F, spent: &mut Duration) -> F::Output {
         polled
     })
     .await
+}
+
+/// A name for a turn that no other has: a random UUID. Only the log knows it.
+fn turn_id() -> String {
+    let bits: u128 = rand::random();
+    let hex = format!("{bits:032x}");
+    let [a, b, c, d, e] = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..],
+    ];
+    format!("{a}-{b}-4{c}-8{d}-{e}")
 }

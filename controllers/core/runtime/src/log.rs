@@ -2,12 +2,17 @@
 //!
 //! `--v` is klog's verbosity mapped to levels: 0 and 1 are info, 2 to 4 debug, 5 debug with the HTTP client
 //! too, 6 and more trace of our own and debug of everybody. `RUST_LOG` overrides it.
+//!
+//! What a loop says in a turn carries the turn: `controller`, `namespace`, `name` and `reconcileID`.
+
+mod json;
 
 use clap::ValueEnum;
 use std::env;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
 
 /// How a line of the log looks, `--logging-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -48,6 +53,21 @@ pub fn init(v: u8, format: Format) -> Result<(), String> {
     Ok(())
 }
 
+/// What writes a log of verbosity `v` to `writer`, for whoever wants to read it himself.
+///
+/// # Errors
+/// None for a `v` of klog's.
+pub fn to<W>(
+    v: u8,
+    format: Format,
+    writer: W,
+) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, String>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    Ok(subscriber(filter(None, v)?, format, false, writer))
+}
+
 fn filter(wanted: Option<&str>, v: u8) -> Result<EnvFilter, String> {
     match wanted {
         Some(spec) => EnvFilter::try_new(spec)
@@ -76,7 +96,12 @@ where
         .with_ansi(colours);
     match format {
         Format::Text => Box::new(builder.finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+        Format::Json => Box::new(
+            builder
+                .fmt_fields(JsonFields::new())
+                .event_format(json::Flat)
+                .finish(),
+        ),
     }
 }
 
@@ -147,6 +172,36 @@ mod tests {
         assert_eq!(
             (&line["message"], &line["pods"], &line["level"]),
             (&"ours at info".into(), &3.into(), &"INFO".into())
+        );
+    }
+
+    #[test]
+    fn a_line_has_what_the_spans_around_it_say() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = to(2, Format::Json, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let _process = tracing::info_span!("process", name = "outer", part = 1).entered();
+            let _turn =
+                tracing::info_span!("reconcile", name = "web", reconcileID = "a-b").entered();
+            tracing::debug!(pods = 3, "planned");
+        });
+        let bytes = lines.0.lock().unwrap().clone();
+        let line: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        for (field, value) in [
+            ("name", serde_json::json!("web")),
+            ("reconcileID", "a-b".into()),
+            ("part", 1.into()),
+            ("pods", 3.into()),
+            ("message", "planned".into()),
+        ] {
+            assert_eq!(line[field], value, "{line}");
+        }
+        assert!(
+            line["timestamp"]
+                .as_str()
+                .is_some_and(|time| time.ends_with('Z')),
+            "{line}"
         );
     }
 
