@@ -527,11 +527,10 @@ mod tests {
                     clap::builder::ValueParser::string().type_id(),
                     clap::builder::ValueParser::path_buf().type_id(),
                 ];
-                let is_checked = flag.get_num_args().is_none_or(|n| n.takes_values());
-                let (code, error) = said(&words, &[&format!("--{long}=\u{1}")]);
-                if free.contains(&parser) && code != 2 || !is_checked {
+                if free.contains(&parser) {
                     continue;
                 }
+                let (code, error) = said(&words, &[&format!("--{long}=\u{1}")]);
                 refused += 1;
                 assert_eq!(code, 2, "{words:?} --{long}: {error}");
                 assert!(error.contains(&format!("--{long}")), "{words:?}: {error}");
@@ -542,7 +541,7 @@ mod tests {
                 );
             }
         }
-        assert!(refused > 50, "only {refused} flags were tried");
+        assert!(refused > 30, "only {refused} flags were tried");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An operator: a `Website` gets a Deployment and a Service, and says in its status how many of its pods are ready.
 //!
 //! It is an operator like any other, made with kube and nothing of Corten's. What there is to see is `tests.rs`: each
-//! test is a story that is told to a cluster, in memory within milliseconds, and to a real one.
+//! test is a story that is told to a cluster, in memory and to a real one.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -13,12 +13,12 @@
 //!     shop.status.as_ref().and_then(|status| status.available_replicas) == Some(3)
 //! };
 //! cluster.until("shop", "is available", is_available).await?;
-//! cluster.pass(Duration::from_secs(3600)).await; // an hour, in milliseconds
+//! cluster.pass(Duration::from_secs(3600)).await; // an hour, in about a second
 //! # Ok::<_, corten_test::Error>(()) }).unwrap();
 //! ```
 //!
 //! **Two clusters, one test.** [`Cluster::sim`] is an API server in memory with all our controllers, scheduler and
-//! hollow nodes on it, in virtual time: each test has its own within milliseconds, an hour takes no longer than what
+//! hollow nodes on it, in virtual time: each test has its own within a tenth of a second, an hour takes no longer than what
 //! happens in it, and any request can be made to fail ([`Cluster::fail`]). [`Cluster::real`] is a real etcd and
 //! kube-apiserver with the same loops on it, four seconds away. A test takes a [`Cluster`] and does not know which; what
 //! both are, everything here does on both.

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod faults;
-mod log;
 mod stories;
 mod words;
 

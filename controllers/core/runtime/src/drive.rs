@@ -338,12 +338,7 @@ async fn at_work<F: Future>(future: F, spent: &mut Duration) -> F::Output {
 fn turn_id() -> String {
     let bits: u128 = rand::random();
     let hex = format!("{bits:032x}");
-    let [a, b, c, d, e] = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[13..16],
-        &hex[17..20],
-        &hex[20..],
-    ];
-    format!("{a}-{b}-4{c}-8{d}-{e}")
+    let (time, node) = (&hex[..8], &hex[20..]);
+    let (middle, high, clock) = (&hex[8..12], &hex[13..16], &hex[17..20]);
+    format!("{time}-{middle}-4{high}-8{clock}-{node}")
 }

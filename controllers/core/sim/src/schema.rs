@@ -49,8 +49,9 @@ fn prune_map(schema: &Value, value: &mut Value, whole: bool) {
         }
         Value::Array(list) => {
             let items = schema.get("items").unwrap_or(&Value::Null);
-            list.iter_mut()
-                .for_each(|item| prune_map(items, item, false));
+            for item in list {
+                prune_map(items, item, false);
+            }
         }
         _ => {}
     }
@@ -78,7 +79,9 @@ pub(crate) fn fill(schema: &Value, value: &mut Value) {
         }
         Value::Array(list) => {
             let items = schema.get("items").unwrap_or(&Value::Null);
-            list.iter_mut().for_each(|item| fill(items, item));
+            for item in list {
+                fill(items, item);
+            }
         }
         _ => {}
     }

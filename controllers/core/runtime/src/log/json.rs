@@ -8,7 +8,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// The format.
 pub(super) struct Flat;
@@ -29,11 +29,7 @@ where
         let meta = event.metadata();
         line.insert("timestamp".to_owned(), time.into());
         line.insert("level".to_owned(), meta.level().as_str().into());
-        for span in context
-            .event_scope()
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             if let Some(fields) = extensions.get::<FormattedFields<JsonFields>>()
                 && let Ok(fields) = serde_json::from_str::<Map<String, Value>>(fields)

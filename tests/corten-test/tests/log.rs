@@ -1,6 +1,8 @@
-//! What loops say while they work: each line of a turn carries it.
+//! What loops say while they work: each line of a turn carries it. A program of its own: the log is a thread's, and
+//! what other threads take an interest in is not.
+#![allow(clippy::unwrap_used)]
 
-use super::in_memory;
+use corten_test::{Cluster, Error};
 use runtime::log::{Format, to};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -21,19 +23,17 @@ impl io::Write for Lines {
     }
 }
 
-#[test]
-fn each_turn_has_a_name_of_its_own_in_the_log() {
+#[tokio::test]
+async fn each_turn_has_a_name_of_its_own_in_the_log() -> Result<(), Error> {
     let lines = Lines::default();
     let writer = lines.clone();
     let log = to(4, Format::Json, move || writer.clone()).unwrap();
     let logging = tracing::subscriber::set_default(log);
-    in_memory(async |cluster| {
-        cluster
-            .apply(include_str!("../../../../examples/web.yaml"))
-            .await?;
-        cluster.until_pods_ready("default", "", 10).await?;
-        Ok(())
-    });
+    let cluster = Cluster::sim().await?;
+    cluster
+        .apply(include_str!("../../../examples/web.yaml"))
+        .await?;
+    cluster.until_pods_ready("default", "", 10).await?;
     drop(logging);
     let text = lines.0.lock().unwrap().clone();
     let lines = text
@@ -63,4 +63,5 @@ fn each_turn_has_a_name_of_its_own_in_the_log() {
         .filter_map(|turn| turn["reconcileID"].as_str())
         .collect();
     assert_eq!(ids.len(), turns.len(), "a plan is told once a turn");
+    Ok(())
 }
