@@ -81,6 +81,7 @@ fn in_the_place_of_the_stock_controllers_the_built_in_kinds_run() -> Outcome {
             .context("the stock controllers, with the flag of the notes")?;
         stage.no_stock();
         steps::all(&mut stage, &cast).await?;
+        steps::namespace(&stage).await?;
         let now = cast.pods(&stage, "kept", 2).await?;
         ensure!(kept == now, "{kept:?} became {now:?} by the hand-over");
         stage.audit.nothing_was_refused(&ACCOUNTS)?;

@@ -8,7 +8,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -62,7 +62,7 @@ impl Cast {
         created.map(drop).with_context(what)
     }
 
-    /// The names of the pods of `app` that are up, once there are so many and no others.
+    /// The names of the pods of `app` that are up, once there are so many and no others; none was started again.
     pub(crate) async fn pods(
         &self,
         stage: &Stage,
@@ -75,6 +75,7 @@ impl Cast {
             let all = pods.list(&labelled).await?.items;
             let up = all.iter().filter(|pod| is_up(pod)).count();
             ensure!(up == count && all.len() == count, "{}", seen(&all));
+            ensure!(all.iter().all(|pod| restarts(pod) == 0), "{}", seen(&all));
             Ok(all.iter().map(ResourceExt::name_any).collect())
         })
         .await
@@ -361,6 +362,30 @@ async fn clear(stage: &Stage, cast: &Cast) -> Result<()> {
         cast.pods(stage, app, 0).await?;
     }
     Ok(())
+}
+
+/// A namespace gets what pods need in it, and goes with all that is in it.
+pub(crate) async fn namespace(stage: &Stage) -> Result<()> {
+    begins("a namespace comes and goes");
+    stage.namespace("brief", json!({})).await?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(stage.client.clone(), "brief");
+    let authorities: Api<ConfigMap> = Api::namespaced(stage.client.clone(), "brief");
+    until(
+        "the namespace has its account and its authority",
+        async || {
+            accounts.get("default").await?;
+            Ok(authorities.get("kube-root-ca.crt").await.map(drop)?)
+        },
+    )
+    .await?;
+    let namespaces: Api<Namespace> = Api::all(stage.client.clone());
+    namespaces.delete("brief", &DeleteParams::default()).await?;
+    until("the namespace is gone", async || {
+        let left = namespaces.get_opt("brief").await?;
+        ensure!(left.is_none(), "{left:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// It is uninstalled: its pods go, the kinds of Corten's groups stay.
