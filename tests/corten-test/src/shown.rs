@@ -4,6 +4,7 @@
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{DynamicObject, ListParams};
 use kube::core::discovery::{Scope, verbs};
+use kube::discovery::ApiGroup;
 use kube::{Api, Client, Discovery, ResourceExt};
 use serde_json::Value;
 use std::fmt::Write;
@@ -41,7 +42,7 @@ pub async fn describe(client: &Client, namespace: Option<&str>) -> String {
     let mut text = String::from("--- objects\n");
     let discovery = Discovery::new(client.clone()).run().await;
     let groups = discovery.iter().flat_map(Discovery::groups);
-    for (kind, capabilities) in groups.flat_map(|group| group.recommended_resources()) {
+    for (kind, capabilities) in groups.flat_map(ApiGroup::recommended_resources) {
         let own = capabilities.scope == Scope::Cluster;
         let custom = kind.group.contains('.') && !kind.group.ends_with(".k8s.io");
         let wanted = match own {

@@ -129,13 +129,13 @@ fn flatten(document: Value, source: &str, manifests: &mut Vec<Manifest>) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{Manifest, read};
 
     #[test]
     fn a_list_is_its_items_and_an_empty_document_nothing() {
         let item = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
         let list = format!("apiVersion: v1\nkind: List\nitems: [{item}, {item}]\n---\n");
-        let names = read("here", &list).map(|all| all.iter().map(|one| one.name()).collect());
+        let names = read("here", &list).map(|all| all.iter().map(Manifest::name).collect());
         assert_eq!(names, Ok(vec!["configmap/a".to_owned(); 2]));
     }
 

@@ -37,10 +37,7 @@ fn what_the_kubernetes_mixin_asks_for_is_shown() -> Outcome {
                 ensure!(family.is_some(), "{name} is not there");
                 let has =
                     |label: &&str| family.is_some_and(|family| family.labels.contains(*label));
-                ensure!(
-                    labels.iter().all(|label| has(label)),
-                    "{name} has not all of {labels:?}"
-                );
+                ensure!(labels.iter().all(has), "{name} has not all of {labels:?}");
             }
             Ok(())
         })
