@@ -321,7 +321,7 @@ fn parts(args: &HandOverArgs, scene: &Scene) -> Parts {
     Parts {
         controllers: only(Only::Controllers)
             && lives().any(|one| !one.standing.controllers.is_empty()),
-        scheduler: only(Only::Scheduler) && lives().any(|one| one.schedules()),
+        scheduler: only(Only::Scheduler) && lives().any(scene::Ours::schedules),
     }
 }
 

@@ -231,7 +231,7 @@ impl Cluster {
             door,
             words: Some(words),
             thread: Some(thread),
-            folder: folder,
+            folder,
         })
     }
 

@@ -39,13 +39,15 @@ const NOT_PURE: [&str; 3] = [
 ];
 
 /// The hands of the scheduler; all else of it decides.
-const SCHEDULERS_HANDS: [&str; 6] = [
+const SCHEDULERS_HANDS: [&str; 8] = [
     "controllers/scheduler/src/bind.rs",
     "controllers/scheduler/src/consult.rs",
     "controllers/scheduler/src/lib.rs",
     "controllers/scheduler/src/main.rs",
     "controllers/scheduler/src/metrics.rs",
     "controllers/scheduler/src/program.rs",
+    "controllers/scheduler/src/shell.rs",
+    "controllers/scheduler/src/watches.rs",
 ];
 
 /// The files in which decisions are made.

@@ -120,7 +120,8 @@ impl Plane<'_> {
     }
 
     fn write(&self, name: &str, words: &[String]) -> Result<()> {
-        let list: String = words.iter().map(|word| format!("    - {word}\n")).collect();
+        let list: Vec<String> = words.iter().map(|word| format!("    - {word}\n")).collect();
+        let list = list.concat();
         let pod = name.trim_end_matches(".yaml");
         let text = format!(
             "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {pod}\n  namespace: kube-system\nspec:\n  containers:\n  \
