@@ -11,7 +11,7 @@ use controlplane::{AssetOptions, Assets, ControlPlane, Process, Progress, Tool};
 use kube::{Client, Config};
 use kubelet::metrics::serve::Server;
 use registry::Settings;
-use registry::whole::POD_RANGE;
+use registry::whole::{POD_RANGE, run_controllers};
 use runtime::groups::Family;
 use runtime::lease::{ElectionOptions, Elector, Leadership};
 use runtime::metrics::Metrics;
@@ -64,9 +64,9 @@ impl Actor {
                 let mut parts = Vec::new();
                 for (component, names) in components {
                     let part = Part::of(plane, &way.config, component, &names, &metrics).await?;
-                    for entry in registry::select(&names).map_err(|wrong| anyhow!(wrong.0))? {
-                        (entry.run)(&part.runtime, &settings);
-                    }
+                    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+                    let begun = run_controllers(&part.runtime, Family::Builtin, &names, &settings);
+                    begun.map_err(|wrong| anyhow!(wrong.0))?;
                     parts.push(part);
                 }
                 let name = "scheduler";
@@ -151,7 +151,8 @@ fn client(access: &Config, writer: Writer, metrics: &Metrics) -> Result<(Client,
         metrics: metrics.clone(),
         ..Options::default()
     };
-    Ok((Client::try_from(writer.signs(access.clone()))?, options))
+    let client = runtime::args::connect(&writer.signs(access.clone()), metrics);
+    Ok((client.map_err(|error| anyhow!("{error}"))?, options))
 }
 
 impl Loops {
