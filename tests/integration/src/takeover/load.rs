@@ -83,9 +83,16 @@ pub(crate) async fn churn(ns: &Namespace, since: usize) -> Result<()> {
             .await?;
         }
         if turn >= since + LIVES {
-            let old = format!("busy-{}", turn - LIVES);
+            let old = turn - LIVES;
             let background = DeleteParams::background();
-            ns.api::<Deployment>().delete(&old, &background).await?;
+            let name = format!("busy-{old}");
+            ns.api::<Deployment>().delete(&name, &background).await?;
+            if old % 3 == 0 {
+                let name = format!("busy-s-{old}");
+                ns.api::<StatefulSet>().delete(&name, &background).await?;
+                let name = format!("busy-j-{old}");
+                ns.api::<Job>().delete(&name, &background).await?;
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
