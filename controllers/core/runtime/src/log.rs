@@ -3,9 +3,12 @@
 //! `--v` is klog's verbosity mapped to levels: 0 and 1 are info, 2 to 4 debug, 5 debug with the HTTP client
 //! too, 6 and more trace of our own and debug of everybody. `RUST_LOG` overrides it.
 //!
-//! What a loop says in a turn carries the turn: `controller`, `namespace`, `name` and `reconcileID`.
+//! What a loop says in a turn carries the turn: `controller`, `namespace`, `name` and `reconcileID`. With the feature `otel`
+//! turns are spans for OpenTelemetry too.
 
 mod json;
+#[cfg(feature = "otel")]
+mod traces;
 
 use clap::ValueEnum;
 use std::env;
@@ -13,6 +16,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::registry::LookupSpan;
 
 /// How a line of the log looks, `--logging-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -95,14 +99,31 @@ where
         .with_writer(writer)
         .with_ansi(colours);
     match format {
-        Format::Text => Box::new(builder.finish()),
-        Format::Json => Box::new(
-            builder
-                .fmt_fields(JsonFields::new())
-                .event_format(json::Flat)
-                .finish(),
-        ),
+        Format::Text => traced(builder.finish()),
+        Format::Json => {
+            let builder = builder.fmt_fields(JsonFields::new());
+            traced(builder.event_format(json::Flat).finish())
+        }
     }
+}
+
+/// With what sends its spans away, where that is built in and wanted.
+fn traced<S>(subscriber: S) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static,
+{
+    #[cfg(feature = "otel")]
+    if let Some(layer) = traces::layer() {
+        use tracing_subscriber::layer::SubscriberExt;
+        return Box::new(subscriber.with(layer));
+    }
+    Box::new(subscriber)
+}
+
+/// Has everything sent that the process has said, before it ends.
+pub fn flush() {
+    #[cfg(feature = "otel")]
+    traces::flush();
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::args::{self, ClientArgs, LeaderElectionArgs, LoggingArgs, ServingArgs
 use crate::groups::Family;
 use crate::guard::{Duties, Guard, IfStockRuns, Refused, STOCK_NAMESPACE};
 use crate::lease::{ElectionOptions, Elector, Lost, holder, is_ours};
+use crate::log;
 use crate::{Options, Runtime};
 use clap::{Args, FromArgMatches};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -142,13 +143,15 @@ pub async fn serve_as<F>(
 where
     F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
 {
-    match run(component, duties, args, begin).await {
+    let code = match run(component, duties, args, begin).await {
         Ok(code) => code,
         Err(Misuse(sentence)) => {
             eprintln!("{}: {sentence}", component.name);
             ExitCode::from(2)
         }
-    }
+    };
+    log::flush();
+    code
 }
 
 async fn run<F>(
