@@ -87,7 +87,7 @@ pub(crate) async fn churn(ns: &Namespace, since: usize) -> Result<()> {
             let background = DeleteParams::background();
             let name = format!("busy-{old}");
             ns.api::<Deployment>().delete(&name, &background).await?;
-            if old % 3 == 0 {
+            if old.is_multiple_of(3) {
                 let name = format!("busy-s-{old}");
                 ns.api::<StatefulSet>().delete(&name, &background).await?;
                 let name = format!("busy-j-{old}");
