@@ -11,6 +11,7 @@ use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Filters that looked at a pod, in the order of the table, with their places in it.
 pub(crate) struct Checks<'a> {
@@ -131,7 +132,10 @@ impl<'a> Checks<'a> {
         info: &NodeInfo,
         node: &Node,
     ) -> Result<(), Rejection> {
-        let nominees = info.nominees_before(self.pod);
+        let counts = |nominee: &&Arc<PodInfo>| {
+            nominee.priority >= self.pod.priority && nominee.uid != self.pod.uid
+        };
+        let nominees: Vec<&Arc<PodInfo>> = info.nominees.iter().filter(counts).collect();
         if !nominees.is_empty() {
             let mut with = info.clone();
             for nominee in &nominees {

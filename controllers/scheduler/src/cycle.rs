@@ -177,7 +177,7 @@ impl Cycle {
             }
             let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
             return match self.engine.decide(profile, table, &info, all, seed) {
-                Decision::Bind { node, .. } => self.place(info, node, now),
+                Decision::Bind { node, .. } => self.place(info, node),
                 Decision::Nobody(diagnosis) => self.nobody(info, diagnosis, seed, now),
             };
         }
@@ -185,16 +185,11 @@ impl Cycle {
     }
 
     /// Gives a pod this node.
-    fn place(&mut self, info: Arc<PodInfo>, node: Arc<str>, now: Timestamp) -> Next {
+    fn place(&mut self, info: Arc<PodInfo>, node: Arc<str>) -> Next {
         let work = self.work(&info, &node);
         self.cluster.storage_mut().promise(&work, &node);
-        let promised = self.slot_nominated(&info);
         self.cluster.nominate(&info, None);
         self.cluster.assume(info.clone(), &node);
-        // The room that was made for it elsewhere is anybody's.
-        if promised.is_some() && promised != self.cluster.slot_of_pod(&info.uid) {
-            self.wake(Events::POD_DELETE, promised, &Happening::Other, now);
-        }
         self.follow(&info);
         Next::Bind { info, node, work }
     }
@@ -301,14 +296,13 @@ impl Cycle {
         self.queue.retry(uid, now);
     }
 
-    fn slot_nominated(&self, info: &PodInfo) -> Option<u32> {
-        let node = self.cluster.snapshot().nominated(&info.uid);
-        node.map(|node| node.slot)
-    }
-
     /// A pod needs the room no more that was made for it; others may.
     fn unnominate(&mut self, info: &Arc<PodInfo>, now: Timestamp) {
-        let slot = self.slot_nominated(info);
+        let slot = self
+            .cluster
+            .snapshot()
+            .nominated(&info.uid)
+            .map(|node| node.slot);
         if self.cluster.nominate(info, None) {
             self.wake(Events::POD_DELETE, slot, &Happening::Other, now);
         }

@@ -9,7 +9,6 @@ use crate::plugin::{Events, Filter, Happening, Prepared};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What was decided about a pod.
@@ -97,8 +96,7 @@ pub fn goes_on_waiting(
 }
 
 /// What has to happen before the pod may be on the node in this slot: None if nothing. Filters that look at more than
-/// the node are not asked, as it takes a decision to find out. Room that was made for others is theirs: of a thousand pods
-/// that others leave for, each is to be woken by those that leave for it.
+/// the node are not asked, as it takes a decision to find out.
 fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<Wait> {
     let Some((info, node)) = all.at(slot) else {
         return Some(Wait {
@@ -106,11 +104,6 @@ fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<W
             rejected_by: PluginSet::default(),
         });
     };
-    let mut beside = Cow::Borrowed(info);
-    for nominee in info.nominees_before(pod) {
-        beside.to_mut().add(nominee);
-    }
-    let info = &*beside;
     let rejects = |filter: &dyn Filter| {
         filter.is_local()
             && match filter.prepare(pod, all) {

@@ -61,13 +61,6 @@ impl NodeInfo {
         self.pods.push(info.clone());
     }
 
-    /// The nominees whose places `pod` must leave to them.
-    pub(crate) fn nominees_before<'a>(&'a self, pod: &PodInfo) -> Vec<&'a Arc<PodInfo>> {
-        let counts =
-            |nominee: &&Arc<PodInfo>| nominee.priority >= pod.priority && nominee.uid != pod.uid;
-        self.nominees.iter().filter(counts).collect()
-    }
-
     /// Counts a pod no more that was counted.
     pub(crate) fn remove(&mut self, info: &PodInfo) {
         self.requested -= &info.requests;

@@ -209,37 +209,6 @@ fn a_node_that_is_not_ready_when_it_comes_wakes_who_waits_for_it_when_it_is() {
 }
 
 #[test]
-fn room_that_was_made_for_a_pod_wakes_it_and_nobody_else() {
-    let mut cycle = cycle();
-    let names = ["0", "1", "2", "3"];
-    for name in names {
-        cycle.node(node(&format!("n{name}"), json!({})), at(0.0));
-        let low = on(&format!("n{name}"), wants("3"));
-        cycle.pod(&pod(&format!("low{name}"), low), at(0.0));
-    }
-    for name in names {
-        let mut high = wants("3");
-        merge(&mut high, json!({ "spec": { "priority": 1 } }));
-        cycle.pod(&pod(&format!("high{name}"), high), at(1.0));
-    }
-    for name in names {
-        assert_eq!(next(&mut cycle, 1.0), format!("high{name} nowhere, told"));
-    }
-    let mut placed = Vec::new();
-    for (turn, name) in names.iter().enumerate() {
-        let now = 20.0 * (turn + 1) as f64;
-        cycle.pod_gone(&format!("u-low{name}"), at(now));
-        let said = next(&mut cycle, now);
-        let (who, place) = said.split_once(" to ").unwrap();
-        assert_eq!(place, format!("n{name}"));
-        placed.push(who.to_owned());
-        assert_eq!(next(&mut cycle, now), "idle", "the room is {who}'s");
-    }
-    placed.sort();
-    assert_eq!(placed, ["high0", "high1", "high2", "high3"]);
-}
-
-#[test]
 fn room_wakes_only_those_whom_it_is_enough_for() {
     let mut cycle = cycle();
     cycle.node(node("n", json!({})), at(0.0));
