@@ -11,7 +11,6 @@ use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Filters that looked at a pod, in the order of the table, with their places in it.
 pub(crate) struct Checks<'a> {
@@ -132,18 +131,14 @@ impl<'a> Checks<'a> {
         info: &NodeInfo,
         node: &Node,
     ) -> Result<(), Rejection> {
-        let counts = |nominee: &&Arc<PodInfo>| {
-            nominee.priority >= self.pod.priority && nominee.uid != self.pod.uid
-        };
-        let nominees: Vec<&Arc<PodInfo>> = info.nominees.iter().filter(counts).collect();
-        if !nominees.is_empty() {
+        if info.nominees_before(self.pod).next().is_some() {
             let mut with = info.clone();
-            for nominee in &nominees {
+            for nominee in info.nominees_before(self.pod) {
                 with.add(nominee);
                 self.suppose(nominee, info, 1);
             }
             let verdict = self.judge(&with, node);
-            for nominee in &nominees {
+            for nominee in info.nominees_before(self.pod) {
                 self.suppose(nominee, info, -1);
             }
             verdict?;

@@ -177,7 +177,7 @@ impl Cycle {
             }
             let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
             return match self.engine.decide(profile, table, &info, all, seed) {
-                Decision::Bind { node, .. } => self.place(info, node),
+                Decision::Bind { node, .. } => self.place(info, node, now),
                 Decision::Nobody(diagnosis) => self.nobody(info, diagnosis, seed, now),
             };
         }
@@ -185,12 +185,18 @@ impl Cycle {
     }
 
     /// Gives a pod this node.
-    fn place(&mut self, info: Arc<PodInfo>, node: Arc<str>) -> Next {
+    fn place(&mut self, info: Arc<PodInfo>, node: Arc<str>, now: Timestamp) -> Next {
         let work = self.work(&info, &node);
         self.cluster.storage_mut().promise(&work, &node);
+        let promised = self.slot_promised(&info);
         self.cluster.nominate(&info, None);
         self.cluster.assume(info.clone(), &node);
-        self.follow(&info);
+        self.follow(&info, false);
+        // The room that was made for it elsewhere is anybody's, and what it found may be there for others too.
+        if promised.is_some() && promised != self.cluster.slot_of_pod(&info.uid) {
+            self.wake(Events::POD_DELETE, promised, &Happening::Other, now);
+            self.follow(&info, true);
+        }
         Next::Bind { info, node, work }
     }
 
@@ -224,21 +230,18 @@ impl Cycle {
         preemption: Option<Preemption>,
         now: Timestamp,
     ) -> Next {
-        let all = self.cluster.snapshot();
         let table = table_of(&self.profiles, &info);
         let wait = table.map_or_else(Wait::default, |table| diagnosis.wait(table));
         let text = preemption.as_ref().map_or("", Preemption::text);
         let message: Arc<str> = diagnosis.message(text).into();
-        // Who has a place in view waits for that place.
-        let has_place = all.nominated(&info.uid).is_some();
         let is_signed = table.is_some_and(Table::is_signed) && !self.asking.is_about(&info);
-        let alike = info.signature().filter(|_| is_signed && !has_place);
+        let alike = info.signature().filter(|_| is_signed);
         self.queue.reject(&info.uid, wait, alike, now);
         let room = match preemption {
             Some(Preemption::Room(room)) => {
                 self.make(&room, &info);
-                self.queue.single_out(&info.uid);
-                self.follow(&info);
+                self.queue.promise(&info.uid, true);
+                self.follow(&info, false);
                 Some(room)
             }
             Some(Preemption::Helpless(_)) => {
@@ -271,10 +274,10 @@ impl Cycle {
         }
     }
 
-    /// What was possible for a pod may be possible for those that are like it.
-    fn follow(&mut self, info: &PodInfo) {
+    /// What was possible for a pod may be possible for those that are like it, with room promised to them or not.
+    fn follow(&mut self, info: &PodInfo, promised: bool) {
         if let Some(alike) = info.signature() {
-            self.queue.follow(alike);
+            self.queue.follow(alike, promised);
         }
     }
 
@@ -284,6 +287,7 @@ impl Cycle {
         self.cluster.evict(victims, true);
         for other in &room.displaced {
             self.cluster.nominate(other, None);
+            self.queue.promise(&other.uid, false);
             self.told.remove(&other.uid);
         }
         self.cluster.nominate(info, Some(&room.node));
@@ -296,14 +300,16 @@ impl Cycle {
         self.queue.retry(uid, now);
     }
 
+    fn slot_promised(&self, info: &PodInfo) -> Option<u32> {
+        let node = self.cluster.snapshot().nominated(&info.uid);
+        node.map(|node| node.slot)
+    }
+
     /// A pod needs the room no more that was made for it; others may.
     fn unnominate(&mut self, info: &Arc<PodInfo>, now: Timestamp) {
-        let slot = self
-            .cluster
-            .snapshot()
-            .nominated(&info.uid)
-            .map(|node| node.slot);
+        let slot = self.slot_promised(info);
         if self.cluster.nominate(info, None) {
+            self.queue.promise(&info.uid, false);
             self.wake(Events::POD_DELETE, slot, &Happening::Other, now);
         }
     }

@@ -8,7 +8,9 @@ use crate::diagnosis::{Diagnosis, PluginSet};
 use crate::plugin::{Events, Filter, Happening, Prepared};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{NodeInfo, Snapshot};
+use k8s_openapi::api::core::v1::Node;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What was decided about a pod.
@@ -61,21 +63,32 @@ impl Wait {
     }
 }
 
-/// Whether a pod goes on waiting although something happened that it waits for, and for what else: None if it has to be
-/// tried again. Of a thousand pods that wait for room on a node, one that leaves it wakes those that its room is enough
-/// for. A filter that looks at more than the node can only say whether it may be helped, and is believed.
-pub fn goes_on_waiting(
+/// What a change means for a pod that waits for such a one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// It may run now.
+    Fits,
+    /// It would, but for the pods that others made room for. What it is told may be different from now on, no more.
+    Taken(Wait),
+    /// It goes on waiting, and for this as well.
+    Waits(Wait),
+}
+
+/// What it means for a pod that something happened that it waits for. Of a thousand pods that wait for room on a node,
+/// one that leaves it wakes those that its room is enough for. A filter that looks at more than the node can only say
+/// whether it may be helped, and is believed.
+pub fn prospect(
     table: &Table,
     pod: &PodInfo,
     wait: Wait,
     what: (Events, &Happening<'_>),
     all: &Snapshot,
     slot: Option<u32>,
-) -> Option<Wait> {
+) -> Prospect {
     let (events, happening) = what;
     // Nobody knows what extenders look at.
     if wait.rejected_by.contains(PluginSet::EXTENDER) {
-        return None;
+        return Prospect::Fits;
     }
     let rejecting = |is_local: bool| {
         let all = table.filters.iter().enumerate();
@@ -86,24 +99,47 @@ pub fn goes_on_waiting(
         })
     };
     if rejecting(false).any(|(_, filter)| filter.is_helped(pod, happening, all)) {
-        return None;
+        return Prospect::Fits;
     }
     // Who was rejected by nobody in particular is tried whatever happens.
     if wait.rejected_by != PluginSet::default() && rejecting(true).next().is_none() {
-        return Some(Wait::default());
+        return Prospect::Waits(Wait::default());
     }
-    slot.and_then(|slot| obstacle(table, pod, all, slot))
+    slot.map_or(Prospect::Fits, |slot| prospect_at(table, pod, all, slot))
 }
 
-/// What has to happen before the pod may be on the node in this slot: None if nothing. Filters that look at more than
-/// the node are not asked, as it takes a decision to find out.
-fn obstacle(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Option<Wait> {
+/// Whether the pod may be on the node in this slot.
+fn prospect_at(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Prospect {
     let Some((info, node)) = all.at(slot) else {
-        return Some(Wait {
+        return Prospect::Waits(Wait {
             wakes: Events::NODE_ADD,
             rejected_by: PluginSet::default(),
         });
     };
+    if let Some(wait) = obstacle(table, pod, all, (info, node)) {
+        return Prospect::Waits(wait);
+    }
+    let mut taken = Cow::Borrowed(info);
+    for nominee in info.nominees_before(pod) {
+        taken.to_mut().add(nominee);
+    }
+    match taken {
+        Cow::Borrowed(_) => Prospect::Fits,
+        Cow::Owned(taken) => {
+            let wait = obstacle(table, pod, all, (&taken, node));
+            wait.map_or(Prospect::Fits, Prospect::Taken)
+        }
+    }
+}
+
+/// What has to happen before the pod may be on this node: None if nothing. Filters that look at more than the node are
+/// not asked, as it takes a decision to find out.
+fn obstacle(
+    table: &Table,
+    pod: &PodInfo,
+    all: &Snapshot,
+    (info, node): (&NodeInfo, &Node),
+) -> Option<Wait> {
     let rejects = |filter: &dyn Filter| {
         filter.is_local()
             && match filter.prepare(pod, all) {

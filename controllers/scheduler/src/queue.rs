@@ -2,8 +2,8 @@
 //!
 //! Upstream: `pkg/scheduler/backend/queue/scheduling_queue.go`. A pod is
 //! 1. *active*: it is tried next, by priority, then by how long it waits;
-//! 2. *backing off*: it is tried after a while, or before that if nothing else is to do and it was no error that
-//!    sent it here;
+//! 2. *backing off*: it is tried after a while, or before that if nothing else is to do and neither an error nor room
+//!    that is somebody else's sent it here;
 //! 3. *unschedulable*: it waits for a change that can matter to the filters that rejected it, at most five minutes;
 //! 4. *gated*: it waits for its gates to be taken away;
 //! 5. *in flight*: it is being decided about or bound.
@@ -15,7 +15,7 @@
 //! Changes while a pod is in flight are not lost: when it comes back and one of those it waits for has happened
 //! since it went, it does not wait for the next.
 
-use crate::decide::Wait;
+use crate::decide::{Prospect, Wait};
 use crate::plugin::Events;
 use crate::plugins::is_gated;
 use crate::pods::PodInfo;
@@ -86,7 +86,18 @@ struct Turn {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Party {
     Alike(Signature),
+    /// The same with room promised to each of them: each waits for its own, and all for any other.
+    Promised(Signature),
     Alone(Arc<str>),
+}
+
+impl Party {
+    fn of(alike: Signature, promised: bool) -> Self {
+        match promised {
+            true => Self::Promised(alike),
+            false => Self::Alike(alike),
+        }
+    }
 }
 
 /// Pods that wait for the same.
@@ -106,6 +117,8 @@ struct Entry {
     last_failure: Timestamp,
     /// Those that it waits with, or has last waited with.
     alike: Option<Signature>,
+    /// Whether room is made for it.
+    promised: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +126,8 @@ enum Place {
     Active,
     Backoff {
         until: Timestamp,
-        is_error: bool,
+        /// Whether it is tried before that if nothing else is to do.
+        hurries: bool,
     },
     Parked {
         wait: Wait,
@@ -164,6 +178,7 @@ impl Queue {
                 attempts: 0,
                 last_failure: now,
                 alike: None,
+                promised: false,
             };
             self.pods.insert(uid.clone(), entry);
             return self.enqueue(&uid, now, Why::New);
@@ -175,11 +190,12 @@ impl Queue {
         if let Some(entry) = self.pods.get_mut(&uid) {
             entry.info = info;
             if differs {
-                left = entry.alike.take();
+                left = Some(entry.party());
+                entry.alike = None;
             }
         }
-        if let Some(alike) = left.filter(|_| is_due(place)) {
-            self.follow(alike);
+        if let Some(left) = left.filter(|_| is_due(place)) {
+            self.call(&left);
         }
         match place {
             Some(Place::Parked { wait, .. }) if changed && wait.wakes.meets(Events::POD_UPDATE) => {
@@ -204,17 +220,20 @@ impl Queue {
         let place = self.leave(uid);
         let entry = self.pods.remove(uid);
         // It was to be tried for those that are like it.
-        if let Some(alike) = entry
-            .and_then(|entry| entry.alike)
-            .filter(|_| is_due(place))
-        {
-            self.follow(alike);
+        if let Some(entry) = entry.filter(|_| is_due(place)) {
+            self.call(&entry.party());
         }
     }
 
-    /// A pod got a node or room is made for it: one that is like it is tried as well, if any waits.
-    pub fn follow(&mut self, alike: Signature) {
-        let Some(parked) = self.parked.get(&Party::Alike(alike)) else {
+    /// A pod got a node or room is made for it: one that is like it is tried as well, if any waits; of those whom room is
+    /// `promised`, or of the others.
+    pub fn follow(&mut self, alike: Signature, promised: bool) {
+        self.call(&Party::of(alike, promised));
+    }
+
+    /// One of those who wait together is tried, if any waits.
+    fn call(&mut self, party: &Party) {
+        let Some(parked) = self.parked.get(party) else {
             return;
         };
         let Some(uid) = parked.pods.first().map(|turn| turn.uid.clone()) else {
@@ -225,17 +244,24 @@ impl Queue {
             self.leave(&uid);
             let place = Place::Backoff {
                 until,
-                is_error: false,
+                hurries: true,
             };
             self.enter(&uid, place, Why::Called);
         }
     }
 
-    /// A pod waits for itself from now on, although others are like it: room is made for it.
-    pub fn single_out(&mut self, uid: &str) {
+    /// Room is made for a pod, so that it waits for that beside what those wait for that are like it; or no more.
+    pub fn promise(&mut self, uid: &str, promised: bool) {
+        if self
+            .pods
+            .get(uid)
+            .is_none_or(|entry| entry.promised == promised)
+        {
+            return;
+        }
         let place = self.leave(uid);
         if let Some(entry) = self.pods.get_mut(uid) {
-            entry.alike = None;
+            entry.promised = promised;
         }
         if let Some(place) = place {
             self.enter(uid, place, Why::Nothing);
@@ -249,7 +275,7 @@ impl Queue {
             Some(turn) => (turn.uid.clone(), Why::Nothing),
             None => {
                 let mut resting = self.backoff.iter().map(|(_, turn)| &turn.uid);
-                let uid = resting.find(|uid| !self.is_error(uid))?;
+                let uid = resting.find(|uid| self.hurries(uid))?;
                 (uid.clone(), Why::Hurried)
             }
         };
@@ -266,9 +292,7 @@ impl Queue {
         };
         if let Some(entry) = self.pods.get_mut(uid) {
             entry.alike = alike;
-        }
-        let party = alike.map(Party::Alike);
-        if let Some(party) = party.filter(|party| self.parked.contains_key(party)) {
+            let party = entry.party();
             self.lengthen(&party, wait);
         }
         if wait.wakes.kinds().any(|kind| self.last[kind] > at) {
@@ -288,7 +312,7 @@ impl Queue {
                 .map_or(now, |entry| entry.ready_at(self.times));
             let place = Place::Backoff {
                 until,
-                is_error: true,
+                hurries: false,
             };
             self.enter(uid, place, Why::Failed);
         }
@@ -306,7 +330,7 @@ impl Queue {
     /// A pod that waits for changes is tried again without one.
     pub fn retry(&mut self, uid: &str, now: Timestamp) {
         let entry = self.pods.get(uid);
-        if entry.is_some_and(|entry| matches!(entry.place, Some(Place::Parked { .. }))) {
+        if entry.is_some_and(Entry::is_parked) {
             self.leave(uid);
             self.enqueue(uid, now, Why::Called);
         }
@@ -318,48 +342,82 @@ impl Queue {
         let Some(entry) = self.pods.get(uid) else {
             return;
         };
-        if matches!(entry.place, Some(Place::Parked { .. })) {
+        if entry.is_parked() {
             let until = entry.ready_at(times);
             self.leave(uid);
             let place = Place::Backoff {
                 until,
-                is_error: true,
+                hurries: false,
             };
             self.enter(uid, place, Why::Called);
         }
     }
 
-    /// Something happened in the cluster: pods that wait for it are tried again, after their back-off. One for which
-    /// it was not enough, as `lacks` knows from what it waits for, goes on waiting, and for what it lacks as well.
+    /// Something happened in the cluster: pods that wait for it are tried again, after their back-off, if it helps them,
+    /// as `prospect` knows from what they wait for. Of those that wait together one is asked, and each of those whom room
+    /// is `promised` where it happened.
     pub fn wake(
         &mut self,
         events: Events,
+        promised: &[Arc<PodInfo>],
         now: Timestamp,
-        mut lacks: impl FnMut(&PodInfo, Wait) -> Option<Wait>,
+        mut prospect: impl FnMut(&PodInfo, Wait) -> Prospect,
     ) {
         if events.is_empty() {
             return;
         }
         self.count_change(events);
+        for info in promised {
+            self.look(&info.uid, events, now, &mut prospect);
+        }
         let waiting = self.by_wakes.iter();
         let waiting = waiting.filter(|(wakes, _)| wakes.meets(events));
         let parties: Vec<Party> = waiting.flat_map(|(_, parties)| parties).cloned().collect();
         for party in parties {
-            let Some(Parked { wait, pods }) = self.parked.get(&party) else {
-                continue;
-            };
-            let first = pods.first().and_then(|turn| self.pods.get(&turn.uid));
-            let Some(Entry { info, .. }) = first else {
-                continue;
-            };
-            let (wait, uid) = (*wait, info.uid.clone());
-            match lacks(info, wait) {
-                None => {
-                    self.leave(&uid);
-                    self.enqueue(&uid, now, Why::Happened(events));
-                }
-                Some(more) => self.lengthen(&party, wait.and(more)),
+            let parked = self.parked.get(&party);
+            if let Some(first) = parked.and_then(|parked| parked.pods.first()) {
+                self.look(&first.uid.clone(), events, now, &mut prospect);
             }
+        }
+    }
+
+    /// Whether what happened helps this pod, if it waits for that.
+    fn look(
+        &mut self,
+        uid: &str,
+        events: Events,
+        now: Timestamp,
+        prospect: &mut impl FnMut(&PodInfo, Wait) -> Prospect,
+    ) {
+        let Some(entry) = self.pods.get(uid) else {
+            return;
+        };
+        let party = entry.party();
+        let Some(Parked { wait, .. }) = self.parked.get(&party).filter(|_| entry.is_parked())
+        else {
+            return;
+        };
+        let wait = *wait;
+        if !wait.wakes.meets(events) {
+            return;
+        }
+        match prospect(&entry.info, wait) {
+            Prospect::Fits => {
+                self.leave(uid);
+                self.enqueue(uid, now, Why::Happened(events));
+            }
+            // Of a thousand victims each would send all who wait to see that its room is not theirs. Whom room is promised
+            // is tried as soon as that is there, and told then.
+            Prospect::Taken(_) if !entry.promised => {
+                let until = later(entry.last_failure, self.times.max);
+                self.leave(uid);
+                let place = Place::Backoff {
+                    until,
+                    hurries: false,
+                };
+                self.enter(uid, place, Why::Happened(events));
+            }
+            Prospect::Taken(more) | Prospect::Waits(more) => self.lengthen(&party, wait.and(more)),
         }
     }
 
@@ -457,7 +515,7 @@ impl Queue {
         } else {
             Place::Backoff {
                 until,
-                is_error: false,
+                hurries: true,
             }
         };
         self.enter(uid, place, why);
@@ -551,9 +609,9 @@ impl Queue {
             .for_each(|kind| self.last[kind] = self.change);
     }
 
-    fn is_error(&self, uid: &str) -> bool {
+    fn hurries(&self, uid: &str) -> bool {
         let place = self.pods.get(uid).and_then(|entry| entry.place);
-        matches!(place, Some(Place::Backoff { is_error: true, .. }))
+        matches!(place, Some(Place::Backoff { hurries: true, .. }))
     }
 }
 
@@ -569,7 +627,12 @@ impl Entry {
 
     fn party(&self) -> Party {
         let alone = || Party::Alone(self.info.uid.clone());
-        self.alike.map_or_else(alone, Party::Alike)
+        let together = |alike| Party::of(alike, self.promised);
+        self.alike.map_or_else(alone, together)
+    }
+
+    fn is_parked(&self) -> bool {
+        matches!(self.place, Some(Place::Parked { .. }))
     }
 
     /// When its back-off ends.

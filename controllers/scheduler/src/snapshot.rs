@@ -61,6 +61,15 @@ impl NodeInfo {
         self.pods.push(info.clone());
     }
 
+    /// The nominees whose places `pod` must leave to them.
+    pub(crate) fn nominees_before<'a>(
+        &'a self,
+        pod: &'a PodInfo,
+    ) -> impl Iterator<Item = &'a Arc<PodInfo>> {
+        let nominees = self.nominees.iter();
+        nominees.filter(|other| other.priority >= pod.priority && other.uid != pod.uid)
+    }
+
     /// Counts a pod no more that was counted.
     pub(crate) fn remove(&mut self, info: &PodInfo) {
         self.requested -= &info.requests;

@@ -156,7 +156,7 @@ impl Cycle {
             Answer::Nodes(opinion) => opinion,
         };
         match opinion {
-            Ok(opinion) if !opinion.passed.is_empty() => self.answer(info, &opinion, seed),
+            Ok(opinion) if !opinion.passed.is_empty() => self.answer(info, &opinion, seed, now),
             _ if asked.is_nominated => Some(self.ask(info, true, seed, now)),
             Ok(opinion) => {
                 let all = self.cluster.snapshot();
@@ -168,7 +168,13 @@ impl Cycle {
     }
 
     /// A pod goes to the best of the nodes that extenders let pass, if it still can be there.
-    fn answer(&mut self, info: Arc<PodInfo>, opinion: &Opinion, seed: u64) -> Option<Next> {
+    fn answer(
+        &mut self,
+        info: Arc<PodInfo>,
+        opinion: &Opinion,
+        seed: u64,
+        now: Timestamp,
+    ) -> Option<Next> {
         let profile = profile_of(&self.profiles, &info)?;
         let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
         let passed = opinion.passed.iter().filter_map(|name| all.slot(name));
@@ -196,7 +202,7 @@ impl Cycle {
             }
         };
         let node = all.slots[slot as usize].name.clone();
-        Some(self.place(info, node))
+        Some(self.place(info, node, now))
     }
 
     /// What the extenders leave of the room that could be made.

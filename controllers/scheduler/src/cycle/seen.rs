@@ -4,7 +4,7 @@
 
 use super::{Cycle, table_of};
 use crate::cluster::Cluster;
-use crate::decide::{Wait, goes_on_waiting};
+use crate::decide::{Prospect, Wait, prospect};
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::pods::PodInfo;
@@ -29,17 +29,31 @@ impl Cycle {
             new: Some(&node),
         };
         self.wake(events, slot, &happening, now);
+        if !events.is_empty() {
+            self.look_elsewhere(slot, now);
+        }
     }
 
     /// A node that is gone.
     pub fn node_gone(&mut self, name: &str, now: Timestamp) {
         let old = self.cluster.snapshot().node(name).cloned();
+        let slot = self.cluster.snapshot().slot(name);
         let events = self.cluster.remove_node(name);
         let happening = Happening::Node {
             old: old.as_deref(),
             new: None,
         };
         self.wake(events, None, &happening, now);
+        self.look_elsewhere(slot, now);
+    }
+
+    /// A node is not what it was when room was promised to pods there: they are tried again, as it may be of no use.
+    fn look_elsewhere(&mut self, slot: Option<u32>, now: Timestamp) {
+        let slots = &self.cluster.snapshot().slots;
+        let node = slot.and_then(|slot| slots.get(slot as usize));
+        for info in node.into_iter().flat_map(|node| &node.nominees) {
+            self.queue.retry(&info.uid, now);
+        }
     }
 
     /// A pod as the watch shows it.
@@ -89,12 +103,9 @@ impl Cycle {
             if before != Some(wish) && (before.is_some() || wish.is_some()) {
                 self.cluster.nominate(&info, wish);
             }
-            let wish = wish.is_some();
-            let uid = info.uid.clone();
+            let is_promised = self.cluster.snapshot().nominated(uid).is_some();
             self.queue.put(info, now);
-            if wish {
-                self.queue.single_out(&uid);
-            }
+            self.queue.promise(uid, is_promised);
         }
     }
 
@@ -234,18 +245,24 @@ impl Cycle {
         now: Timestamp,
     ) {
         let (profiles, all) = (&self.profiles, self.cluster.snapshot());
-        self.queue.wake(events, now, |info, wait| {
-            let table = table_of(profiles, info)?;
-            goes_on_waiting(table, info, wait, (events, happening), all, slot)
+        let promised = slot.and_then(|slot| all.slots.get(slot as usize));
+        let promised = promised.map_or(&[][..], |node| &node.nominees);
+        self.queue.wake(events, promised, now, |info, wait| {
+            match table_of(profiles, info) {
+                Some(table) => prospect(table, info, wait, (events, happening), all, slot),
+                None => Prospect::Fits,
+            }
         });
     }
 
     /// Wakes the pods that a change of claims, volumes or classes concerns, if they need not wait for another one.
     fn wake_storage(&mut self, now: Timestamp, concerns: impl Fn(&PodInfo) -> bool) {
         let storage = self.cluster.snapshot().storage();
-        self.queue.wake(Events::STORAGE, now, |info, _| {
-            let goes = !info.claims.is_empty() && concerns(info) && storage.claims_of(info).is_ok();
-            (!goes).then(Wait::default)
+        self.queue.wake(Events::STORAGE, &[], now, |info, _| {
+            match !info.claims.is_empty() && concerns(info) && storage.claims_of(info).is_ok() {
+                true => Prospect::Fits,
+                false => Prospect::Waits(Wait::default()),
+            }
         });
     }
 }

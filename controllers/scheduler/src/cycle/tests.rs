@@ -209,6 +209,107 @@ fn a_node_that_is_not_ready_when_it_comes_wakes_who_waits_for_it_when_it_is() {
 }
 
 #[test]
+fn room_that_was_made_for_a_pod_wakes_it_and_nobody_else() {
+    let mut cycle = cycle();
+    let names = ["0", "1", "2", "3"];
+    for name in names {
+        cycle.node(node(&format!("n{name}"), json!({})), at(0.0));
+        let low = on(&format!("n{name}"), wants("3"));
+        cycle.pod(&pod(&format!("low{name}"), low), at(0.0));
+    }
+    for name in names {
+        let mut high = wants("3");
+        merge(&mut high, json!({ "spec": { "priority": 1 } }));
+        cycle.pod(&pod(&format!("high{name}"), high), at(1.0));
+    }
+    for name in names {
+        assert_eq!(next(&mut cycle, 1.0), format!("high{name} nowhere, told"));
+    }
+    let mut placed = Vec::new();
+    for (turn, name) in names.iter().enumerate() {
+        let now = 20.0 * (turn + 1) as f64;
+        cycle.pod_gone(&format!("u-low{name}"), at(now));
+        let said = next(&mut cycle, now);
+        let (who, place) = said.split_once(" to ").unwrap();
+        assert_eq!(place, format!("n{name}"));
+        placed.push(who.to_owned());
+        assert_eq!(next(&mut cycle, now), "idle", "the room is {who}'s");
+    }
+    placed.sort();
+    assert_eq!(placed, ["high0", "high1", "high2", "high3"]);
+}
+
+#[test]
+fn whom_no_room_is_promised_looks_again_later_and_is_told_what_is_so_then() {
+    let mut cycle = cycle();
+    cycle.node(node("n", json!({})), at(0.0));
+    let low = on("n", important("3", 1));
+    cycle.pod(&pod("low", low), at(0.0));
+    cycle.pod(&pod("high", important("3", 9)), at(1.0));
+    cycle.pod(&pod("late", important("3", 5)), at(1.0));
+    assert_eq!(next(&mut cycle, 1.0), "high nowhere, told");
+    assert_eq!(next(&mut cycle, 1.0), "late nowhere, told");
+    cycle.pod_gone("u-low", at(5.0));
+    assert_eq!(next(&mut cycle, 5.0), "high to n");
+    assert_eq!(next(&mut cycle, 10.9), "idle", "it would see the same");
+    assert_eq!(next(&mut cycle, 11.0), "late nowhere, told");
+    assert_eq!(next(&mut cycle, 30.0), "idle");
+}
+
+#[test]
+fn whom_room_is_promised_takes_what_becomes_free_elsewhere_and_leaves_that_to_others() {
+    let mut cycle = cycle();
+    for name in ["0", "1"] {
+        cycle.node(node(&format!("n{name}"), json!({})), at(0.0));
+        let low = on(&format!("n{name}"), important("3", 1));
+        cycle.pod(&pod(&format!("low{name}"), low), at(0.0));
+        cycle.pod(&pod(&format!("high{name}"), important("3", 9)), at(1.0));
+    }
+    for name in ["high0", "high1"] {
+        assert_eq!(next(&mut cycle, 1.0), format!("{name} nowhere, told"));
+    }
+    cycle.pod(&pod("less", important("3", 5)), at(1.0));
+    assert_eq!(next(&mut cycle, 1.0), "less nowhere, told");
+    // One new node for each.
+    for (name, second) in [("m0", 20.0), ("m1", 20.5)] {
+        cycle.node(node(name, json!({})), at(second));
+        let said = next(&mut cycle, second);
+        assert!(said.starts_with("high"), "{said}");
+        assert!(said.ends_with(name), "{said}");
+    }
+    // What was to be made for them is made, and who waits may have it.
+    cycle.pod_gone("u-low0", at(21.0));
+    let said = next(&mut cycle, 40.0);
+    assert_eq!(said, "less to n0");
+}
+
+#[test]
+fn whom_room_is_promised_on_a_node_that_goes_has_it_made_elsewhere() {
+    let cordon = |cycle: &mut Cycle| {
+        let cordoned = json!({ "spec": { "unschedulable": true } });
+        cycle.node(node("n0", cordoned), at(20.0));
+    };
+    let remove = |cycle: &mut Cycle| cycle.node_gone("n0", at(20.0));
+    let goes: [&dyn Fn(&mut Cycle); 2] = [&cordon, &remove];
+    for goes in goes {
+        let mut cycle = cycle();
+        for (name, priority) in [("0", 1), ("1", 2)] {
+            let on = on(&format!("n{name}"), important("3", priority));
+            cycle.node(node(&format!("n{name}"), json!({})), at(0.0));
+            cycle.pod(&pod(&format!("low{name}"), on), at(0.0));
+        }
+        cycle.pod(&pod("high", important("3", 9)), at(1.0));
+        let room = |next: Next| match next {
+            Next::Nobody { room, .. } => room.map(|room| room.node.to_string()),
+            _ => None,
+        };
+        assert_eq!(room(cycle.next(at(1.0), 1)), Some("n0".to_owned()));
+        goes(&mut cycle);
+        assert_eq!(room(cycle.next(at(20.0), 1)), Some("n1".to_owned()));
+    }
+}
+
+#[test]
 fn room_wakes_only_those_whom_it_is_enough_for() {
     let mut cycle = cycle();
     cycle.node(node("n", json!({})), at(0.0));

@@ -81,9 +81,9 @@ fn a_rejected_pod_waits_for_what_can_matter_to_it() {
         None,
         at(0.0),
     );
-    queue.wake(Events::POD_DELETE, at(20.0), |_, _| None);
+    queue.wake(Events::POD_DELETE, &[], at(20.0), |_, _| Prospect::Fits);
     assert_eq!(popped(&mut queue, 20.0), None);
-    queue.wake(Events::NODE_LABEL, at(20.0), |_, _| None);
+    queue.wake(Events::NODE_LABEL, &[], at(20.0), |_, _| Prospect::Fits);
     assert_eq!(popped(&mut queue, 20.0), Some("u-a".into()));
 }
 
@@ -94,9 +94,9 @@ fn a_change_while_it_was_in_flight_is_not_lost() {
         (Events::NODE_TAINT, None),
     ] {
         let mut queue = queue(&["a"]);
-        queue.wake(Events::POD_DELETE, at(0.0), |_, _| None); // before it went: it has been seen
+        queue.wake(Events::POD_DELETE, &[], at(0.0), |_, _| Prospect::Fits); // before it went: it has been seen
         queue.pop(at(0.0));
-        queue.wake(event, at(0.0), |_, _| None);
+        queue.wake(event, &[], at(0.0), |_, _| Prospect::Fits);
         queue.reject("u-a", waits(Events::POD_DELETE), None, at(0.0));
         assert_eq!(popped(&mut queue, 1.0), expected);
     }
@@ -108,7 +108,7 @@ fn a_woken_pod_backs_off_only_while_there_is_something_else_to_do() {
     queue.pop(at(0.0));
     queue.reject("u-a", waits(Events::NODE_ADD), None, at(0.0));
     queue.put(prioritised("b", -5), at(0.1));
-    queue.wake(Events::NODE_ADD, at(0.2), |_, _| None);
+    queue.wake(Events::NODE_ADD, &[], at(0.2), |_, _| Prospect::Fits);
     assert_eq!(popped(&mut queue, 0.3), Some("u-b".into()));
     assert_eq!(popped(&mut queue, 0.3), Some("u-a".into()));
 }
@@ -127,7 +127,7 @@ fn after_five_minutes_it_is_tried_without_a_reason() {
 fn gates_hold_a_pod_until_the_last_is_gone() {
     let mut queue = Queue::default();
     queue.put(gated("a"), at(0.0));
-    queue.wake(Events::ANY, at(1.0), |_, _| None);
+    queue.wake(Events::ANY, &[], at(1.0), |_, _| Prospect::Fits);
     assert_eq!(popped(&mut queue, 1000.0), None);
     assert_eq!(
         queue.counts(),
@@ -218,7 +218,7 @@ fn no_pod_is_forgotten() {
                     let alike = alike.filter(|_| !random.once_in(4));
                     queue.reject(&uid, wait, alike, at(now));
                     if random.once_in(4) {
-                        queue.single_out(&uid);
+                        queue.promise(&uid, random.once_in(2));
                     }
                     model.insert(uid, false);
                 }
@@ -226,7 +226,7 @@ fn no_pod_is_forgotten() {
                     queue.fail(&uid, at(now));
                     model.insert(uid, false);
                 }
-                _ => queue.wake(random.pick(&EVENTS), at(now), |_, _| None),
+                _ => queue.wake(random.pick(&EVENTS), &[], at(now), |_, _| Prospect::Fits),
             }
             let counts = queue.counts();
             let all = counts.active
