@@ -5,7 +5,7 @@
 use super::exposition;
 use super::listed::is_listed;
 use anyhow::ensure;
-use cluster::{Outcome, eventually, with_namespace};
+use cluster::{Cluster, Outcome, actor, eventually, with_namespace};
 
 /// A metric a line and the labels that are asked for, besides those that Prometheus adds.
 const ASKED: &[(&str, &[&str])] = &[
@@ -29,9 +29,14 @@ const GONE: [&str; 3] = [
 #[test]
 fn what_the_kubernetes_mixin_asks_for_is_shown() -> Outcome {
     with_namespace("metrics-mixin", async |ns| {
+        let config = format!("profiles: [{{ schedulerName: {} }}]", ns.name());
+        let scheduler = Cluster::shared()?
+            .second_scheduler(actor(), &config)
+            .await?;
         // That nothing has been asked of the API server yet is seen for a moment only.
         eventually("all of it is shown", async || {
-            let shown = exposition::families(&ns.metrics().await?);
+            let mut shown = exposition::families(&ns.metrics().await?);
+            shown.extend(exposition::families(&scheduler.metrics().await?));
             for (name, labels) in ASKED {
                 let family = shown.get(*name);
                 ensure!(family.is_some(), "{name} is not there");
