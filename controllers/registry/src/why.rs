@@ -38,6 +38,7 @@ async fn objects(client: &Client) -> Result<Objects, String> {
     let (nodes, pods, namespaces) = try_join!(list(client), list(client), list(client))?;
     let (claims, volumes, classes) = try_join!(list(client), list(client), list(client))?;
     let (csi_nodes, attachments) = try_join!(list(client), list(client))?;
+    let (csi_drivers, capacities) = try_join!(list(client), list(client))?;
     let (budgets, services) = try_join!(list(client), list(client))?;
     let (replication_controllers, replica_sets, stateful_sets) =
         try_join!(list(client), list(client), list(client))?;
@@ -49,6 +50,8 @@ async fn objects(client: &Client) -> Result<Objects, String> {
         volumes,
         classes,
         csi_nodes,
+        csi_drivers,
+        capacities,
         attachments,
         budgets,
         services,

@@ -393,7 +393,7 @@ impl Cycle {
         // The filter has just found it so.
         let work = claims
             .zip(node)
-            .and_then(|(claims, node)| storage.place(&claims.waiting, node));
+            .and_then(|(claims, node)| storage.place(&claims.waiting, node).ok());
         work.unwrap_or_default()
     }
 

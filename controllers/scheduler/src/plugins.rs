@@ -47,6 +47,7 @@ pub use volume_zone::VolumeZone;
 use crate::plugin::{Filter, Score};
 use crate::preempt::Candidates;
 use std::fmt;
+use std::time::Duration;
 
 /// The plugins of a scheduler.
 pub struct Table {
@@ -60,6 +61,8 @@ pub struct Table {
     pub candidates: Candidates,
     /// What part of the nodes is enough to choose from, in percent; none for all of them.
     pub percentage: Option<u32>,
+    /// How long the volumes of a pod may take to be there before it is given another node (`bindTimeoutSeconds`).
+    pub volume_timeout: Duration,
 }
 
 impl fmt::Debug for Table {
@@ -96,6 +99,9 @@ impl Table {
     }
 }
 
+/// How long volumes may take where nobody says otherwise.
+pub(crate) const VOLUME_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// Upstream's default profile, as far as it is here.
 impl Default for Table {
     fn default() -> Self {
@@ -128,6 +134,7 @@ impl Default for Table {
             preempts: true,
             candidates: Candidates::default(),
             percentage: None,
+            volume_timeout: VOLUME_TIMEOUT,
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::consult::Extenders;
 use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
 use crate::extender::{Extender, Question};
 use crate::metrics::{self, Metrics, Seen};
+use crate::plugins::VOLUME_TIMEOUT;
 use crate::pods::PodInfo;
 use crate::preempt::Room;
 use crate::storage::Work;
@@ -356,7 +357,9 @@ impl Shell {
             }
         };
         let late = |_| Err("binding volumes: context deadline exceeded".to_owned());
-        tokio::time::timeout(volumes::PATIENCE, wait)
+        let table = table_of(&self.profiles, info);
+        let longest = table.map_or(VOLUME_TIMEOUT, |table| table.volume_timeout);
+        tokio::time::timeout(longest, wait)
             .await
             .unwrap_or_else(late)
     }

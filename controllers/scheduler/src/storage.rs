@@ -14,6 +14,10 @@ use objects::volume::{self, Used, Wish};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod space;
+
+use space::Space;
+
 /// All of them. Read only for decisions; the cycle changes it.
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
@@ -30,6 +34,7 @@ pub struct Storage {
     limits: AHashMap<String, AHashMap<String, usize>>,
     /// By node and name.
     attachments: AHashMap<String, BTreeMap<String, Arc<VolumeAttachment>>>,
+    space: Space,
 }
 
 /// A volume as its driver knows it.
@@ -48,6 +53,15 @@ pub struct Claims<'a> {
     pub volumes: Vec<Option<&'a Arc<PersistentVolume>>>,
     /// Those that wait for a node to be chosen, the smallest first.
     pub waiting: Vec<&'a Arc<PersistentVolumeClaim>>,
+}
+
+/// Why a claim that waits can have no volume on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// There is none, and nobody makes one there.
+    NoVolume,
+    /// One would be made there, but for the space.
+    NoSpace,
 }
 
 /// What has to be written before a pod can be bound to its node.
@@ -296,15 +310,22 @@ impl Storage {
         Ok(Claims { volumes, waiting })
     }
 
-    /// What has to be done so that the claims that wait can be used on this node; nothing if it cannot be.
-    pub fn place(&self, waiting: &[&Arc<PersistentVolumeClaim>], node: &Node) -> Option<Work> {
+    /// What has to be done so that the claims that wait can be used on this node.
+    ///
+    /// # Errors
+    /// They cannot be.
+    pub fn place(
+        &self,
+        waiting: &[&Arc<PersistentVolumeClaim>],
+        node: &Node,
+    ) -> Result<Work, Misfit> {
         let mut work = Work::default();
         for claim in waiting {
             let here = meta::name(&node.metadata);
             let selected = meta::annotation(&claim.metadata, volume::SELECTED_NODE);
             let selected = selected.or_else(|| self.chosen.get(&key_of(claim)).map(|node| &**node));
             match selected {
-                Some(node) if node != here => return None,
+                Some(node) if node != here => return Err(Misfit::NoVolume),
                 Some(_) => {}
                 None => {
                     if let Some(found) = self.find(claim, node, &work) {
@@ -313,12 +334,10 @@ impl Storage {
                     }
                 }
             }
-            if !self.can_make(claim, node) {
-                return None;
-            }
+            self.can_make(claim, node)?;
             work.make.push((*claim).clone());
         }
-        Some(work)
+        Ok(work)
     }
 
     fn find(
@@ -341,16 +360,23 @@ impl Storage {
     }
 
     /// Whether somebody makes volumes of the claim's class for this node.
-    fn can_make(&self, claim: &PersistentVolumeClaim, node: &Node) -> bool {
+    fn can_make(&self, claim: &PersistentVolumeClaim, node: &Node) -> Result<(), Misfit> {
         let class = self.classes.get(volume::class_of_claim(claim));
-        class.is_some_and(|class| {
+        let class = class.filter(|class| {
             let makes = !matches!(class.provisioner.as_str(), "" | volume::NO_PROVISIONER);
-            makes
-                && is_allowed(
-                    class.allowed_topologies.as_deref().unwrap_or_default(),
-                    node,
-                )
-        })
+            let near = class.allowed_topologies.as_deref().unwrap_or_default();
+            makes && is_allowed(near, node)
+        });
+        let class = class.ok_or(Misfit::NoVolume)?;
+        match self.space.suffices(claim, class, node) {
+            true => Ok(()),
+            false => Err(Misfit::NoSpace),
+        }
+    }
+
+    /// The space that drivers tell of, to be changed.
+    pub fn space_mut(&mut self) -> &mut Space {
+        &mut self.space
     }
 
     /// Takes note that this is going to be done.

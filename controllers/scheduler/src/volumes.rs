@@ -11,10 +11,6 @@ use objects::meta;
 use objects::volume::{self, is_reachable};
 use plan::{Action, Outcome, PatchType, Plan, Reference};
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How long the binder and provisioners may take (upstream: `bindTimeoutSeconds`).
-pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// The writes: volumes are given to claims, and claims are told for which node volumes are to be made.
 pub fn plan(work: &Work, node: &str) -> Plan {

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{
     Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment,
+};
 use objects::meta;
 use runtime::{Change, News, Part, Watched};
 use std::sync::Arc;
@@ -59,6 +61,8 @@ impl Shell {
             self.hear::<PersistentVolume>(Cycle::volume),
             self.hear::<StorageClass>(Cycle::class),
             self.hear::<CSINode>(Cycle::csi_node),
+            self.hear::<CSIDriver>(Cycle::csi_driver),
+            self.hear::<CSIStorageCapacity>(Cycle::capacity),
             self.hear::<VolumeAttachment>(Cycle::attachment),
             self.hear::<PodDisruptionBudget>(Cycle::budget),
             self.hear::<Namespace>(Cycle::namespace),

@@ -376,8 +376,9 @@ fn on_delete_waits_for_somebody_to_delete() -> Outcome {
 fn a_failed_pod_is_replaced_and_told_of() -> Outcome {
     with_nodes("ds-failed", 1, async |ns, nodes| {
         ns.create::<DaemonSet>(web(nodes, json!({}))).await?;
-        ns.until("web", "runs on a node", runs_on(1)).await?;
         for _ in 0..2 {
+            // Before that its kubelet still writes how it fares.
+            ns.until("web", "runs on a node", runs_on(1)).await?;
             let pod = pods(&ns).await?.remove(0);
             ns.merge_status::<Pod>(&pod.name_any(), json!({ "phase": "Failed" }))
                 .await?;

@@ -7,13 +7,15 @@ use anyhow::{Context, Result, ensure};
 use cluster::{Namespace, Outcome, eventually, upstream_fails, with_namespace};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttributesClass};
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSIStorageCapacity, StorageClass, VolumeAttributesClass,
+};
 use k8s_openapi::serde::Serialize;
 use k8s_openapi::serde::de::DeserializeOwned;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::ClusterResourceScope;
 use kube::{Api, ResourceExt};
-use objects::volume;
+use objects::{meta, volume};
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
@@ -292,6 +294,41 @@ fn a_pod_that_uses_an_unbound_claim_waits_for_it() -> Outcome {
             ns.until(pod, "runs", runs).await?;
         }
         remove::<PersistentVolume>(&ns, &disk).await
+    })
+}
+
+#[test]
+fn a_volume_is_to_be_made_where_its_driver_has_the_space() -> Outcome {
+    with_namespace("vol-space", async |ns| {
+        let driver = format!("{}.example.com", ns.name());
+        let of = json!({ "metadata": { "name": driver }, "spec": { "storageCapacity": true } });
+        make::<CSIDriver>(&ns, of).await?;
+        let class = json!({ "metadata": { "name": ns.name() }, "provisioner": driver, "volumeBindingMode": LATE });
+        make::<StorageClass>(&ns, class).await?;
+        let space = |name: &str, node: &str, size: &str| {
+            json!({
+                "metadata": { "name": name }, "storageClassName": ns.name(), "capacity": size,
+                "nodeTopology": { "matchLabels": { "kubernetes.io/hostname": node } },
+            })
+        };
+        ns.create::<CSIStorageCapacity>(space("zero", "node-0", "1Gi"))
+            .await?;
+        ns.create::<PersistentVolumeClaim>(claim(&ns, "data", "2Gi", &json!({})))
+            .await?;
+        ns.create::<Pod>(using("web", "data")).await?;
+        let text = "node(s) did not have enough free storage";
+        ns.event("web", "FailedScheduling", text).await?;
+
+        ns.create::<CSIStorageCapacity>(space("one", "node-1", "3Gi"))
+            .await?;
+        ns.until("data", "is to be made", |claim: &PersistentVolumeClaim| {
+            meta::annotation(&claim.metadata, volume::SELECTED_NODE) == Some("node-1")
+        })
+        .await?;
+        ns.delete::<Pod>("web").await?;
+        ns.delete::<PersistentVolumeClaim>("data").await?;
+        remove::<StorageClass>(&ns, ns.name()).await?;
+        remove::<CSIDriver>(&ns, &driver).await
     })
 }
 

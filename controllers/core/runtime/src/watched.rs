@@ -56,5 +56,5 @@ watched! {
     rbac::v1::{ClusterRole, ClusterRoleBinding};
     resource::v1::{DeviceClass, ResourceClaim};
     scheduling::v1::{PriorityClass};
-    storage::v1::{CSINode, StorageClass, VolumeAttachment, VolumeAttributesClass};
+    storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass};
 }

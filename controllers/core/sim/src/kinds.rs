@@ -20,7 +20,7 @@ use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::storage::v1::{
-    CSINode, StorageClass, VolumeAttachment, VolumeAttributesClass,
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
@@ -234,7 +234,20 @@ pub static KINDS: &[Kind] = &[
         .returns_deleted(),
     Kind::new::<CSINode>("storage.k8s.io", "v1", "csinodes", "CSINode")
         .cluster()
+        .conditional()
         .returns_deleted(),
+    Kind::new::<CSIDriver>("storage.k8s.io", "v1", "csidrivers", "CSIDriver")
+        .cluster()
+        .generation(Spec)
+        .conditional()
+        .returns_deleted(),
+    Kind::new::<CSIStorageCapacity>(
+        "storage.k8s.io",
+        "v1",
+        "csistoragecapacities",
+        "CSIStorageCapacity",
+    )
+    .conditional(),
     Kind::new::<VolumeAttachment>(
         "storage.k8s.io",
         "v1",

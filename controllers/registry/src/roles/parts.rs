@@ -81,7 +81,13 @@ pub(super) const ROLES: &[Role] = &[
             can("policy", &["poddisruptionbudgets"], WATCH),
             can(
                 STORAGE,
-                &["csinodes", "storageclasses", "volumeattachments"],
+                &[
+                    "csidrivers",
+                    "csinodes",
+                    "csistoragecapacities",
+                    "storageclasses",
+                    "volumeattachments",
+                ],
                 WATCH,
             ),
             TELLS,

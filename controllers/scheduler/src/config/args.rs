@@ -2,17 +2,19 @@
 
 use super::part;
 use crate::plugin::Own;
-use crate::plugins::{Strategy, Weighted};
+use crate::plugins::{Strategy, VOLUME_TIMEOUT, Weighted};
 use crate::preempt::Candidates;
 use k8s_openapi::api::core::v1::{NodeAffinity, TopologySpreadConstraint};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The arguments of all plugins that have some.
 #[derive(Debug)]
 pub(super) struct Args {
     pub(super) candidates: Candidates,
+    pub(super) volume_timeout: Duration,
     pub(super) hard_weight: i64,
     pub(super) ignore_others: bool,
     pub(super) added_affinity: Option<NodeAffinity>,
@@ -35,6 +37,7 @@ impl Default for Args {
         });
         Self {
             candidates: Candidates::default(),
+            volume_timeout: VOLUME_TIMEOUT,
             hard_weight: 1,
             ignore_others: false,
             added_affinity: None,
@@ -134,6 +137,12 @@ struct Spread {
     defaulting_type: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Volumes {
+    bind_timeout_seconds: Option<i64>,
+}
+
 impl Args {
     /// Reads `pluginConfig` of a profile.
     pub(super) fn read(given: Vec<Value>, at: &str, own: &[Own]) -> Result<Self, String> {
@@ -226,7 +235,14 @@ impl Args {
                     ));
                 }
             }
-            "VolumeBinding" | "DynamicResources" => {
+            "VolumeBinding" => {
+                let given: Volumes = part(given, at)?;
+                if let Some(seconds) = given.bind_timeout_seconds {
+                    let seconds = within(seconds, 0, i64::MAX, "bindTimeoutSeconds")?;
+                    self.volume_timeout = Duration::from_secs(seconds.unsigned_abs());
+                }
+            }
+            "DynamicResources" => {
                 return Err(format!(
                     "{at}: the arguments of {name} cannot be chosen yet"
                 ));

@@ -207,6 +207,7 @@ impl Points {
             preempts: is_on(&self.post_filter, "DefaultPreemption"),
             candidates: args.candidates,
             percentage: None,
+            volume_timeout: args.volume_timeout,
         })
     }
 }

@@ -110,13 +110,17 @@ fn arguments_are_taken() {
   args: { apiVersion: kubescheduler.config.k8s.io/v1, kind: DefaultPreemptionArgs, minCandidateNodesPercentage: 5, minCandidateNodesAbsolute: 7 }
 - name: InterPodAffinity
   args: { hardPodAffinityWeight: 3 }
+- name: VolumeBinding
+  args: { bindTimeoutSeconds: 90 }
 - name: NodeResourcesFit
   args: { ignoredResources: [x.io/a], scoringStrategy: { type: MostAllocated, resources: [{ name: x.io/b, weight: 3 }] } }
 - name: PodTopologySpread
   args: { defaultingType: List, defaultConstraints: [{ maxSkew: 1, topologyKey: rack, whenUnsatisfiable: ScheduleAnyway }] }";
     let config = read(&in_profile(text)).unwrap();
-    let candidates = config.profiles[0].table.candidates;
+    let table = &config.profiles[0].table;
+    let candidates = table.candidates;
     assert_eq!((candidates.percentage, candidates.absolute), (5, 7));
+    assert_eq!(table.volume_timeout.as_secs(), 90);
 }
 
 #[test]
@@ -171,6 +175,10 @@ fn what_is_wrong_is_said_with_its_field() {
         (
             argued("InterPodAffinity", "{ hardPodAffinityWeight: 101 }"),
             "args.hardPodAffinityWeight: 101 is not in 0 to 100",
+        ),
+        (
+            argued("VolumeBinding", "{ bindTimeoutSeconds: -1 }"),
+            "args.bindTimeoutSeconds: -1 is not in 0 to",
         ),
         (
             argued("InterPodAffinity", "{ kind: NodeAffinityArgs }"),

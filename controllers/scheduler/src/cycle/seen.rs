@@ -11,7 +11,9 @@ use crate::pods::PodInfo;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment,
+};
 use objects::volume::volume_phase;
 use objects::{meta, pod};
 use runtime::{Change, Watched};
@@ -193,6 +195,33 @@ impl Cycle {
             None => storage.remove_csi_node(meta::name(&change.latest().metadata)),
         }
         if change.new.is_some() {
+            self.wake_storage(now, |_| true);
+        }
+    }
+
+    /// A driver of volumes as the watch shows it.
+    pub fn csi_driver(&mut self, change: &Change<CSIDriver>, now: Timestamp) {
+        let space = self.cluster.storage_mut().space_mut();
+        let helps = match &change.new {
+            Some(driver) => space.put_driver(driver),
+            None => space.remove_driver(meta::name(&change.latest().metadata)),
+        };
+        if helps {
+            self.wake_storage(now, |_| true);
+        }
+    }
+
+    /// What a driver tells of its space.
+    pub fn capacity(&mut self, change: &Change<CSIStorageCapacity>, now: Timestamp) {
+        let space = self.cluster.storage_mut().space_mut();
+        let helps = match &change.new {
+            Some(capacity) => space.put(capacity),
+            None => {
+                space.remove(change.latest());
+                false
+            }
+        };
+        if helps {
             self.wake_storage(now, |_| true);
         }
     }

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::{
     Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
 };
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
+use k8s_openapi::api::storage::v1::{
+    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment,
+};
 use std::sync::Arc;
 
 /// All that a scheduler looks at, of all namespaces.
@@ -23,6 +25,8 @@ pub struct Objects {
     pub volumes: Vec<PersistentVolume>,
     pub classes: Vec<StorageClass>,
     pub csi_nodes: Vec<CSINode>,
+    pub csi_drivers: Vec<CSIDriver>,
+    pub capacities: Vec<CSIStorageCapacity>,
     pub attachments: Vec<VolumeAttachment>,
     pub budgets: Vec<PodDisruptionBudget>,
     pub services: Vec<Service>,
@@ -54,6 +58,13 @@ impl Objects {
         self.csi_nodes
             .iter()
             .for_each(|node| storage.put_csi_node(node));
+        let space = storage.space_mut();
+        for driver in &self.csi_drivers {
+            space.put_driver(driver);
+        }
+        for capacity in &self.capacities {
+            space.put(capacity);
+        }
         for attachment in self.attachments {
             storage.put_attachment(Arc::new(attachment));
         }

@@ -1,11 +1,11 @@
 //! VolumeBinding: the volumes that a pod needs can be used on the node, or come to be there.
 //!
-//! Upstream: `framework/plugins/volumebinding/volume_binding.go`. The storage capacity that CSI drivers tell of is not
-//! looked at.
+//! Upstream: `framework/plugins/volumebinding/volume_binding.go`.
 
 use crate::plugin::{Check, Events, Filter, Prepared, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
+use crate::storage::Misfit;
 use objects::volume::is_reachable;
 
 /// Rejects pods whose claims are not bound and do not wait for the pod; then nodes where a volume cannot be used, or no
@@ -15,6 +15,7 @@ pub struct VolumeBinding;
 const UNBOUND: u64 = 1;
 const UNREACHABLE: u64 = 1 << 1;
 const MISSING: u64 = 1 << 2;
+const FULL: u64 = 1 << 3;
 
 impl Filter for VolumeBinding {
     fn name(&self) -> &'static str {
@@ -43,6 +44,7 @@ impl Filter for VolumeBinding {
                 "node(s) didn't find available persistent volumes to bind".into(),
                 "node(s) didn't match PersistentVolume's node affinity".into(),
                 "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)".into(),
+                "node(s) did not have enough free storage".into(),
             ],
             only: None,
             suppose: None,
@@ -55,8 +57,10 @@ impl Filter for VolumeBinding {
                 if there.any(|volume| !is_reachable(volume, node)) {
                     reasons |= UNREACHABLE;
                 }
-                if storage.place(&claims.waiting, node).is_none() {
-                    reasons |= UNBOUND;
+                match storage.place(&claims.waiting, node) {
+                    Ok(_) => {}
+                    Err(Misfit::NoVolume) => reasons |= UNBOUND,
+                    Err(Misfit::NoSpace) => reasons |= FULL,
                 }
                 Verdict {
                     reasons,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::kit::{bound_to, claim, class, info, merge, node, uses, volume};
+use k8s_openapi::api::storage::v1::CSIStorageCapacity;
 use serde_json::{Value, json};
 
 fn storage() -> Storage {
@@ -17,8 +18,10 @@ fn place(storage: &Storage, claims: &[&str], on: &str) -> String {
         Ok(claims) => claims,
         Err(why) => return why,
     };
-    let Some(work) = storage.place(&claims.waiting, &node(on, json!({}))) else {
-        return "not here".to_owned();
+    let work = match storage.place(&claims.waiting, &node(on, json!({}))) {
+        Ok(work) => work,
+        Err(Misfit::NoVolume) => return "not here".to_owned(),
+        Err(Misfit::NoSpace) => return "no space here".to_owned(),
     };
     let name = |meta| meta::name(meta).to_owned();
     let give = work
@@ -193,4 +196,68 @@ fn a_bound_volume_counts_where_it_is() {
     storage.put_volume(volume("disk", "n1", taken));
     assert!(storage.claims_of(&info).unwrap().volumes[0].is_some());
     assert!(storage.free.is_empty());
+}
+
+#[test]
+fn a_volume_is_made_where_its_driver_has_the_space() {
+    let driver = |tells: bool| {
+        let driver = json!({ "metadata": { "name": "example.com/disk" }, "spec": { "storageCapacity": tells } });
+        serde_json::from_value(driver).unwrap()
+    };
+    let left = |name: &str, on: &str, more: Value| {
+        let mut left = json!({
+            "metadata": { "name": name, "namespace": "drivers" }, "storageClassName": "late",
+            "nodeTopology": { "matchLabels": { "kubernetes.io/hostname": on } },
+        });
+        merge(&mut left, more);
+        serde_json::from_value(left).unwrap()
+    };
+    let mut storage = storage();
+    // It asks for 5Gi.
+    storage.put_claim(claim("data", json!({})));
+    assert_eq!(place(&storage, &["data"], "n1"), "make data");
+    assert!(!storage.space_mut().put_driver(&driver(true)));
+    assert_eq!(place(&storage, &["data"], "n1"), "no space here");
+
+    // What is left, what is said of it, whether that may help.
+    let cases = [
+        (json!({ "capacity": "5Gi" }), "make data", true),
+        (json!({ "capacity": "4Gi" }), "no space here", false),
+        (
+            json!({ "capacity": "9Gi", "maximumVolumeSize": "4Gi" }),
+            "no space here",
+            false,
+        ),
+        (
+            json!({ "capacity": "1Gi", "maximumVolumeSize": "6Gi" }),
+            "make data",
+            true,
+        ),
+        (json!({}), "no space here", false),
+        (
+            json!({ "capacity": "9Gi", "storageClassName": "other" }),
+            "no space here",
+            true,
+        ),
+    ];
+    for (more, expected, helps) in cases {
+        let said = storage.space_mut().put(&left("one", "n1", more.clone()));
+        assert_eq!(said, helps, "{more}");
+        assert_eq!(place(&storage, &["data"], "n1"), expected, "{more}");
+    }
+    // It is somewhere else, or nowhere.
+    for (more, on) in [
+        (json!({ "capacity": "9Gi" }), "n2"),
+        (json!({ "capacity": "9Gi", "nodeTopology": null }), "n1"),
+    ] {
+        storage.space_mut().put(&left("one", on, more));
+        assert_eq!(place(&storage, &["data"], "n1"), "no space here");
+    }
+    let enough: CSIStorageCapacity = left("two", "n1", json!({ "capacity": "9Gi" }));
+    storage.space_mut().put(&enough);
+    assert_eq!(place(&storage, &["data"], "n1"), "make data");
+    storage.space_mut().remove(&enough);
+    assert_eq!(place(&storage, &["data"], "n1"), "no space here");
+    assert!(storage.space_mut().put_driver(&driver(false)));
+    assert_eq!(place(&storage, &["data"], "n1"), "make data");
 }
