@@ -53,7 +53,10 @@ impl<'a> Upstream<'a> {
             .flag("kube-api-qps", QPS)
             .flag("kube-api-burst", QPS)
             .flag("secure-port", self.secure_port.unwrap_or(0).to_string())
-            .flag("authorization-always-allow-paths", "/healthz,/metrics")
+            .flag(
+                "authorization-always-allow-paths",
+                "/healthz,/metrics,/metrics/slis",
+            )
             .flag("authentication-skip-lookup", "true");
         for kind in [
             "deployment",
@@ -99,7 +102,10 @@ clientConnection:
             .spec(Tool::KubeScheduler)?
             .flag("config", config)
             .flag("secure-port", self.secure_port.unwrap_or(0).to_string())
-            .flag("authorization-always-allow-paths", "/healthz,/metrics")
+            .flag(
+                "authorization-always-allow-paths",
+                "/healthz,/metrics,/metrics/slis",
+            )
             .flag("authentication-skip-lookup", "true");
         self.start(spec)
     }

@@ -5,6 +5,7 @@
 //! | `/healthz`, `/livez`, `/readyz` | `ok`, or 500 and what is wrong; `?verbose`, `?exclude=<check>` |
 //! | `/readyz/<check>` | one check |
 //! | `/metrics` | OpenMetrics |
+//! | `/metrics/slis` | what the checks have found so far, as `kubernetes_healthcheck` |
 //! | `/metrics/resources` | what pods ask for, if a scheduler is in the process |
 //! | `/configz` | the options in effect, JSON |
 //! | `/debug/plans` | the objects with plans, the latest first, JSON |
@@ -141,6 +142,7 @@ impl Admin {
             .route("/livez/{check}", get(one_live))
             .route("/readyz/{check}", get(one_ready))
             .route("/metrics", get(metrics))
+            .route("/metrics/slis", get(slis))
             .route("/metrics/resources", get(resources))
             .route("/configz", get(configz))
             .route("/debug/plans", get(all_plans))
@@ -219,18 +221,18 @@ async fn healthz(
     State(admin): State<Admin>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Response {
-    answer("healthz", &admin.live_checks(), &query)
+    answer(&admin, "healthz", &admin.live_checks(), &query)
 }
 
 async fn livez(State(admin): State<Admin>, Query(query): Query<Vec<(String, String)>>) -> Response {
-    answer("livez", &admin.live_checks(), &query)
+    answer(&admin, "livez", &admin.live_checks(), &query)
 }
 
 async fn readyz(
     State(admin): State<Admin>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Response {
-    answer("readyz", &admin.ready_checks(), &query)
+    answer(&admin, "readyz", &admin.ready_checks(), &query)
 }
 
 async fn one_live(State(admin): State<Admin>, Path(check): Path<String>) -> Response {
@@ -245,6 +247,14 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     (
         [(header::CONTENT_TYPE, CONTENT_TYPE)],
         admin.0.metrics.encode(),
+    )
+        .into_response()
+}
+
+async fn slis(State(admin): State<Admin>) -> Response {
+    (
+        [(header::CONTENT_TYPE, CONTENT_TYPE)],
+        admin.0.metrics.encode_health(),
     )
         .into_response()
 }
@@ -318,6 +328,7 @@ async fn paths(State(admin): State<Admin>) -> Response {
         "/healthz".to_owned(),
         "/livez".to_owned(),
         "/metrics".to_owned(),
+        "/metrics/slis".to_owned(),
         "/readyz".to_owned(),
     ];
     let pages = read(&admin.0.pages);
@@ -346,7 +357,12 @@ fn plans_of(admin: &Admin, namespace: &str, name: &str) -> Response {
 }
 
 /// All checks, as upstream tells them: the list if one failed or `?verbose` is asked.
-fn answer(path: &str, checks: &[(String, Check)], query: &[(String, String)]) -> Response {
+fn answer(
+    admin: &Admin,
+    path: &'static str,
+    checks: &[(String, Check)],
+    query: &[(String, String)],
+) -> Response {
     let verbose = query.iter().any(|(key, _)| key == "verbose");
     let excluded = |name: &str| {
         query
@@ -355,11 +371,15 @@ fn answer(path: &str, checks: &[(String, Check)], query: &[(String, String)]) ->
     };
     let (mut text, mut failed) = (String::new(), false);
     for (name, check) in checks {
+        let found = (!excluded(name)).then(|| check());
+        if let Some(found) = &found {
+            admin.0.metrics.checked(name, path, found.is_ok());
+        }
         // Writing to a String does not fail.
-        let _ = match (excluded(name), check()) {
-            (true, _) => writeln!(text, "[+]{name} excluded: ok"),
-            (false, Ok(())) => writeln!(text, "[+]{name} ok"),
-            (false, Err(reason)) => {
+        let _ = match found {
+            None => writeln!(text, "[+]{name} excluded: ok"),
+            Some(Ok(())) => writeln!(text, "[+]{name} ok"),
+            Some(Err(reason)) => {
                 failed = true;
                 writeln!(text, "[-]{name} failed: {reason}")
             }

@@ -159,7 +159,8 @@ impl Executor {
             tries += 1;
             let permit = self.process.limit().acquire(self.priority).await;
             // In a box that is made now: thousands may be waiting for their permit, and this is most of their size.
-            let answer = Box::pin(send::write(&self.process, self.component, action)).await;
+            let sent = send::write(&self.process, self.component, action, tries > 1);
+            let answer = Box::pin(sent).await;
             let refusal = match answer {
                 Ok(meta) => {
                     permit.succeeded();

@@ -11,10 +11,15 @@
 //! `controller-manager/pkg/…/controllers`, and controller-runtime for `controller_runtime_*`.
 
 mod declared;
+mod health;
 mod process;
+mod requests;
+
+pub(crate) use requests::{Again, Resolver};
+pub use requests::{Counted, Requests, RequestsLayer};
 
 use declared::Declared;
-use http::{Method, Request, Response};
+use health::Health;
 use plan::{Metric, Sample};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
@@ -25,13 +30,9 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -39,19 +40,6 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Name {
     name: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
-    code: String,
-    host: String,
-    method: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Took {
-    host: String,
-    verb: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,8 +78,7 @@ struct Inner {
     worked: Histograms<Name>,
     retries: Family<Name, Counter>,
     host: OnceLock<String>,
-    requests: Family<Asked, Counter>,
-    took: Histograms<Took>,
+    health: Health,
     leading: Family<Name, Gauge>,
     running: Family<Running, Gauge>,
     reconciled: Family<Reconciled, Counter>,
@@ -122,12 +109,13 @@ impl Metrics {
             worked: Family::new_with_constructor(queue_histogram),
             retries: Family::default(),
             host: OnceLock::new(),
-            requests: Family::default(),
-            took: Family::new_with_constructor(request_histogram),
+            health: Health::new(),
             leading: Family::default(),
             running: Family::default(),
             reconciled: Family::default(),
         };
+        inner.declared.declare(&requests::ALL);
+        health::version(&inner.declared);
         let metrics = Self(Arc::new(inner));
         metrics.register(|registry| metrics.0.register(registry));
         metrics
@@ -153,9 +141,11 @@ impl Metrics {
         self.0.declared.declare(metrics);
     }
 
-    /// The metrics that have been declared, by name.
+    /// The metrics that have been declared, by name; those of [`Metrics::encode_health`] at the end.
     pub fn declared(&self) -> Vec<&'static Metric> {
-        self.0.declared.all()
+        let mut all = self.0.declared.all();
+        all.extend(self.0.health.declared());
+        all
     }
 
     /// Adds to counters and histograms; a gauge is set.
@@ -190,32 +180,6 @@ impl Metrics {
         let _ = self.0.host.set(host.to_owned());
     }
 
-    /// A request was answered with `code`, or failed before an answer came: `<error>`, as upstream has it.
-    pub fn request(&self, method: &str, code: &str, took: Duration) {
-        let host = self.0.host.get().map_or("", String::as_str);
-        self.0
-            .requests
-            .get_or_create(&Asked {
-                code: code.to_owned(),
-                host: host.to_owned(),
-                method: method.to_owned(),
-            })
-            .inc();
-        let took_label = Took {
-            host: host.to_owned(),
-            verb: method.to_owned(),
-        };
-        self.0
-            .took
-            .get_or_create(&took_label)
-            .observe(took.as_secs_f64());
-    }
-
-    /// A layer for a client that calls [`Metrics::request`] by itself, up to the head of each answer.
-    pub fn requests(&self) -> RequestsLayer {
-        RequestsLayer(self.clone())
-    }
-
     /// Whether this process holds the lease `name`.
     pub fn leading(&self, name: &str, leading: bool) {
         let label = Name {
@@ -242,7 +206,17 @@ impl Metrics {
         self.0.reconciled.get_or_create(&label).inc();
     }
 
-    /// Everything in the OpenMetrics text format, [`CONTENT_TYPE`].
+    /// The check `name` went well or not when the page `kind` was asked for: `healthz`, `livez` or `readyz`.
+    pub(crate) fn checked(&self, name: &str, kind: &'static str, is_well: bool) {
+        self.0.health.record(name, kind, is_well);
+    }
+
+    /// What the checks have found, in the format of [`Metrics::encode`]: `/metrics/slis`.
+    pub fn encode_health(&self) -> String {
+        self.0.health.encode()
+    }
+
+    /// Everything else in the OpenMetrics text format, [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut out = String::new();
         let registry = self
@@ -280,14 +254,6 @@ impl Inner {
         registry.register("workqueue_work_duration_seconds", help, self.worked.clone());
         let help = "Items put back after a failure";
         registry.register("workqueue_retries", help, self.retries.clone());
-        let help = "Requests by answer, method and server";
-        registry.register("rest_client_requests", help, self.requests.clone());
-        let help = "Seconds until a request was answered";
-        registry.register(
-            "rest_client_request_duration_seconds",
-            help,
-            self.took.clone(),
-        );
         let help = "1 where this process is the leader, 0 where it stands by";
         registry.register("leader_election_master_status", help, self.leading.clone());
         let help = "1 where the controller runs in this process";
@@ -326,13 +292,6 @@ impl Build {
 /// Ten nanoseconds to ten seconds, as upstream's work queues have it.
 fn queue_histogram() -> Histogram {
     Histogram::new(exponential_buckets(1e-8, 10.0, 10))
-}
-
-/// As `component-base/metrics/prometheus/restclient/metrics.go` has it.
-fn request_histogram() -> Histogram {
-    Histogram::new([
-        0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0,
-    ])
 }
 
 // === impl QueueMetrics ===
@@ -455,58 +414,6 @@ impl Collector for Queues {
             "Seconds that the longest work has been going on",
             |ages| ages.iter().copied().fold(0.0, f64::max),
         )
-    }
-}
-
-// === impl RequestsLayer ===
-
-/// See [`Metrics::requests`].
-#[derive(Clone, Debug)]
-pub struct RequestsLayer(Metrics);
-
-impl<S> Layer<S> for RequestsLayer {
-    type Service = Requests<S>;
-
-    fn layer(&self, inner: S) -> Requests<S> {
-        Requests {
-            inner,
-            metrics: self.0.clone(),
-        }
-    }
-}
-
-/// A client's service that counts its requests.
-#[derive(Clone, Debug)]
-pub struct Requests<S> {
-    inner: S,
-    metrics: Metrics,
-}
-
-impl<S, B, R> Service<Request<B>> for Requests<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let method: Method = request.method().clone();
-        let metrics = self.metrics.clone();
-        let begun = Instant::now();
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await;
-            let code = answer.as_ref().map(|a| a.status().as_u16().to_string());
-            let code = code.as_deref().unwrap_or("<error>");
-            metrics.request(method.as_str(), code, begun.elapsed());
-            answer
-        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! One request to the API server and its answer. The only place where writes leave the process.
 
 use crate::error::Refusal;
+use crate::metrics::Again;
 use crate::process::Process;
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, header, request};
 use http_body_util::BodyExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::client::Body;
@@ -40,11 +41,12 @@ impl Meta {
     }
 }
 
-/// Sends the write that `action` is.
+/// Sends the write that `action` is, for the first time or not.
 pub(crate) async fn write(
     process: &Process,
     component: &str,
     action: &Action,
+    again: bool,
 ) -> Result<Meta, Refusal> {
     let object = action.on.path();
     let sub = match action.subresource {
@@ -93,7 +95,11 @@ pub(crate) async fn write(
         _ => format!("{path}?fieldManager={component}{force}"),
     };
     let types = (content_type, METADATA_ONLY);
-    let answer = request(process, method, &uri, types, body).await?;
+    let mut builder = Request::builder();
+    if again {
+        builder = builder.extension(Again);
+    }
+    let answer = request(process, builder.method(method).uri(uri), types, body).await?;
     let answer: Answer = serde_json::from_slice(&answer).unwrap_or_default();
     Ok(answer.metadata)
 }
@@ -112,7 +118,7 @@ pub(crate) async fn read_as<T: for<'de> Deserialize<'de>>(
     path: &str,
     accept: &'static str,
 ) -> Result<T, Refusal> {
-    let answer = request(process, Method::GET, path, ("", accept), Vec::new()).await?;
+    let answer = request(process, Request::get(path), ("", accept), Vec::new()).await?;
     serde_json::from_slice(&answer).map_err(|error| Refusal::unanswered(format!("{path}: {error}")))
 }
 
@@ -125,21 +131,19 @@ pub(crate) async fn ask<T: for<'de> Deserialize<'de>>(
     let body = serde_json::to_vec(question);
     let body = body.map_err(|error| Refusal::unanswered(error.to_string()))?;
     let types = ("application/json", "");
-    let answer = request(process, Method::POST, path, types, body).await?;
+    let answer = request(process, Request::post(path), types, body).await?;
     serde_json::from_slice(&answer).map_err(|error| Refusal::unanswered(format!("{path}: {error}")))
 }
 
 async fn request(
     process: &Process,
-    method: Method,
-    uri: &str,
+    mut builder: request::Builder,
     (content_type, accept): (&str, &str),
     body: Vec<u8>,
 ) -> Result<Bytes, Refusal> {
-    if method != Method::GET && process.is_fenced() {
+    if builder.method_ref() != Some(&Method::GET) && process.is_fenced() {
         return Err(Refusal::fenced());
     }
-    let mut builder = Request::builder().method(method).uri(uri);
     if !content_type.is_empty() {
         builder = builder.header(header::CONTENT_TYPE, content_type);
     }

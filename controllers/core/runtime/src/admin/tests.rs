@@ -118,6 +118,42 @@ async fn metrics_options_and_paths_are_shown() {
 }
 
 #[tokio::test]
+async fn what_checks_have_found_is_counted_by_page_and_name() {
+    let admin = admin();
+    let well = Arc::new(AtomicBool::new(false));
+    let asked = well.clone();
+    admin.ready("caches", move || match asked.load(Ordering::Relaxed) {
+        true => Ok(()),
+        false => Err("waits for pods".to_owned()),
+    });
+    ask(&admin, "/readyz").await;
+    well.store(true, Ordering::Relaxed);
+    for path in [
+        "/readyz",
+        "/readyz?exclude=caches",
+        "/readyz/caches",
+        "/livez",
+    ] {
+        ask(&admin, path).await;
+    }
+    let (_, text) = ask(&admin, "/metrics/slis").await;
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("kub"))
+        .collect();
+    let expected = [
+        r#"kubernetes_healthcheck{name="caches",type="readyz"} 1"#,
+        r#"kubernetes_healthcheck{name="ping",type="livez"} 1"#,
+        r#"kubernetes_healthcheck{name="ping",type="readyz"} 1"#,
+        r#"kubernetes_healthchecks_total{name="caches",status="error",type="readyz"} 1"#,
+        r#"kubernetes_healthchecks_total{name="caches",status="success",type="readyz"} 1"#,
+        r#"kubernetes_healthchecks_total{name="ping",status="success",type="livez"} 1"#,
+        r#"kubernetes_healthchecks_total{name="ping",status="success",type="readyz"} 3"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[tokio::test]
 async fn it_serves_until_stopped_and_a_busy_port_names_the_flag() {
     let server = admin().bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
     let (address, stop) = (server.address(), CancellationToken::new());
@@ -157,7 +193,7 @@ async fn a_part_of_the_process_shows_what_it_knows_of_an_object() {
         })
     });
     let unknown = "no such path; there are\n/configz\n/debug/explain/<namespace>/<name>\n/debug/plans\n\
-                   /debug/plans/<namespace>/<name>\n/healthz\n/livez\n/metrics\n/readyz\n";
+                   /debug/plans/<namespace>/<name>\n/healthz\n/livez\n/metrics\n/metrics/slis\n/readyz\n";
     let cases = [
         ("/debug/explain/ns/web", 200, "ns waits\n"),
         (

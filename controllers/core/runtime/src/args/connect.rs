@@ -7,7 +7,7 @@
 
 use super::ClientArgs;
 use crate::keys::certificate_pem;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Resolver};
 use http::header::{HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,7 +19,7 @@ use std::env;
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tower::ServiceBuilder;
+use tower::{Layer, ServiceBuilder};
 
 /// How long [`check_server`] waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -91,8 +91,7 @@ pub async fn client(args: &ClientArgs, user_agent: &str) -> Result<Client, Error
     build(&config(args, user_agent).await?, None)
 }
 
-/// A client made from what [`config`] found, whose requests are counted in `metrics`; do not call
-/// [`Metrics::request`] besides.
+/// A client made from what [`config`] found, whose requests are counted in `metrics`.
 pub fn connect(config: &Config, metrics: &Metrics) -> Result<Client, Error> {
     build(config, Some(metrics))
 }
@@ -212,7 +211,7 @@ fn build(config: &Config, metrics: Option<&Metrics>) -> Result<Client, Error> {
     if let (Some(metrics), Some(authority)) = (metrics, config.cluster_url.authority()) {
         metrics.host(authority.as_str());
     }
-    let mut tcp = HttpConnector::new();
+    let mut tcp = HttpConnector::new_with_resolver(Resolver::new(metrics));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(config.connect_timeout);
@@ -228,13 +227,16 @@ fn build(config: &Config, metrics: Option<&Metrics>) -> Result<Client, Error> {
         .http1_max_buf_size(READ_AHEAD)
         .build(tls);
     let service = ServiceBuilder::new()
-        .option_layer(metrics.map(Metrics::requests))
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(wrong)?)
         .layer(config.extra_headers_layer().map_err(wrong)?)
         .map_err(tower::BoxError::from)
         .service(http);
-    Ok(Client::new(service, config.default_namespace.clone()))
+    let namespace = config.default_namespace.clone();
+    Ok(match metrics {
+        Some(metrics) => Client::new(metrics.requests().layer(service), namespace),
+        None => Client::new(service, namespace),
+    })
 }
 
 /// The CA certificates of a kubeconfig as PEM: what pods are to trust.

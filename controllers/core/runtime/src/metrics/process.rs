@@ -39,11 +39,7 @@ impl Collector for ProcessCollector {
                 "Bytes of address space in use",
                 kilobytes(&status, "VmSize:"),
             ),
-            (
-                "process_start_time_seconds",
-                "Unix time of the start of the process",
-                start_time(&stat, &machine),
-            ),
+            (START.0, START.1, start_time(&stat, &machine)),
             ("process_open_fds", "Open file descriptors", open_files()),
         ];
         for (name, help, value) in gauges {
@@ -60,6 +56,27 @@ impl Collector for ProcessCollector {
         Ok(())
     }
 }
+
+/// When the process began, alone: counters without it cannot be told from those of the process before.
+#[derive(Debug)]
+pub(super) struct StartTime;
+
+impl Collector for StartTime {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let machine = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let Some(time) = start_time(&stat, &machine) else {
+            return Ok(());
+        };
+        let metric = ConstGauge::new(time);
+        metric.encode(encoder.encode_descriptor(START.0, START.1, None, metric.metric_type())?)
+    }
+}
+
+const START: (&str, &str) = (
+    "process_start_time_seconds",
+    "Unix time of the start of the process",
+);
 
 /// The fields of proc(5)'s `stat` from the third on; the second is the name, which may hold blanks.
 fn field(stat: &str, number: usize) -> Option<f64> {
