@@ -12,6 +12,7 @@ use scheduler::cluster::Cluster;
 use scheduler::cycle::{Cycle, Next};
 use scheduler::decide::{Decision, decide};
 use scheduler::engine::Engine;
+use scheduler::meter::Meter;
 use scheduler::plugins::Table;
 use scheduler::pods::PodInfo;
 use scheduler::preempt::{Preemption, preempt};
@@ -130,6 +131,8 @@ fn memory() -> usize {
 fn run(workload: &Workload) {
     let (table, mut cluster, mut engine) =
         (Table::default(), Cluster::default(), Engine::default());
+    let start = Instant::now();
+    let meter = Meter::new([&table]).timing(Arc::new(move || start.elapsed()));
     let empty = memory();
     let template = node();
     for index in 0..workload.nodes {
@@ -168,7 +171,7 @@ fn run(workload: &Workload) {
             tried += 1;
         }
         let began = Instant::now();
-        let decision = engine.decide(0, &table, &pod, cluster.snapshot(), index as u64);
+        let decision = engine.decide(0, &table, &pod, cluster.snapshot(), index as u64, &meter);
         if let Decision::Bind { node, .. } = decision {
             cluster.assume(pod, &node);
             bound += 1;

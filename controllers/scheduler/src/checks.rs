@@ -4,12 +4,14 @@
 //! Upstream: `framework/runtime/framework.go` (`RunPreFilterPlugins`, `RunFilterPluginsWithNominatedPods`).
 
 use crate::diagnosis::PluginSet;
+use crate::meter::{Lap, Meter, Point, Status};
 use crate::plugin::{Check, Prepared, Scope, Verdict};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
 use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Filters that looked at a pod, in the order of the table, with their places in it.
@@ -18,7 +20,16 @@ pub(crate) struct Checks<'a> {
     checks: Vec<(usize, Check<'a>)>,
     /// What each looks at.
     scopes: Vec<Scope>,
+    table: &'a Table,
+    meter: &'a Meter,
+    /// How many nodes were looked at by how many of them; the last one who looks is the one who rejects. Counted together
+    /// when all is done.
+    runs: [Cell<u32>; MOST + 1],
+    nodes: Cell<u32>,
 }
+
+/// How many filters there may be.
+const MOST: usize = PluginSet::EXTENDER;
 
 /// What the first filter that rejects a node says.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +47,14 @@ impl<'a> Checks<'a> {
         table: &'a Table,
         pod: &'a PodInfo,
         all: &'a Snapshot,
+        meter: &'a Meter,
     ) -> Result<Self, (usize, Cow<'static, str>)> {
         let mut checks = Vec::with_capacity(table.filters.len());
         let mut scopes = Vec::with_capacity(table.filters.len());
+        let mut lap = meter.lap();
         for (index, filter) in table.filters.iter().enumerate() {
-            match filter.prepare(pod, all) {
+            let prepared = filter.prepare(pod, all);
+            match meter.prepared(&mut lap, index, prepared, || filter.name()) {
                 Prepared::Skip => {}
                 Prepared::Check(check) => {
                     checks.push((index, check));
@@ -49,11 +63,7 @@ impl<'a> Checks<'a> {
                 Prepared::Never(reason) => return Err((index, reason)),
             }
         }
-        Ok(Self {
-            pod,
-            checks,
-            scopes,
-        })
+        Ok(Self::of(pod, checks, scopes, table, meter))
     }
 
     /// Lets the filters look at the pod that look at one node only. None if one has a reason against all nodes, or names
@@ -62,22 +72,61 @@ impl<'a> Checks<'a> {
         table: &'a Table,
         pod: &'a PodInfo,
         all: &'a Snapshot,
+        meter: &'a Meter,
     ) -> Option<Self> {
         let mut checks = Vec::with_capacity(table.filters.len());
+        let mut lap = meter.lap();
         let filters = table.filters.iter().enumerate();
         for (index, filter) in filters.filter(|(_, filter)| filter.is_local()) {
-            match filter.prepare(pod, all) {
+            let prepared = filter.prepare(pod, all);
+            match meter.prepared(&mut lap, index, prepared, || filter.name()) {
                 Prepared::Skip => {}
                 Prepared::Check(Check { only: Some(_), .. }) | Prepared::Never(_) => return None,
                 Prepared::Check(check) => checks.push((index, check)),
             }
         }
         let scopes = vec![Scope::Pods; checks.len()];
-        Some(Self {
+        Some(Self::of(pod, checks, scopes, table, meter))
+    }
+
+    fn of(
+        pod: &'a PodInfo,
+        checks: Vec<(usize, Check<'a>)>,
+        scopes: Vec<Scope>,
+        table: &'a Table,
+        meter: &'a Meter,
+    ) -> Self {
+        Self {
             pod,
             checks,
             scopes,
-        })
+            table,
+            meter,
+            runs: [const { Cell::new(0) }; MOST + 1],
+            nodes: Cell::new(0),
+        }
+    }
+
+    /// Begins with a node.
+    fn lap(&self) -> Lap<'a> {
+        let node = self.nodes.get();
+        self.nodes.set(node.wrapping_add(1));
+        self.meter.lap_of(node)
+    }
+
+    /// So many filters have looked at a node.
+    fn ran(&self, filters: usize) {
+        let runs = &self.runs[filters.min(MOST)];
+        runs.set(runs.get().wrapping_add(1));
+    }
+
+    /// Lets a filter say what it has to say of a node.
+    fn ask(&self, at: usize, info: &NodeInfo, node: &Node, lap: &mut Lap<'_>) -> Verdict {
+        let (index, check) = &self.checks[at];
+        let verdict = (check.judge)(info, node);
+        let name = || self.table.filters[*index].name();
+        lap.end(Point::Filter, Status::of(verdict), name);
+        verdict
     }
 
     /// As if each filter looked at pods: nothing is told from sums.
@@ -100,27 +149,34 @@ impl<'a> Checks<'a> {
         sums: &NodeInfo,
         node: &Node,
     ) -> Result<(), Rejection> {
-        for (at, (scope, (_, check))) in self.scopes.iter().zip(&self.checks).enumerate() {
+        let (mut lap, mut ran) = (self.lap(), 0);
+        for (at, scope) in self.scopes.iter().enumerate() {
             let verdict = match scope {
-                Scope::Node => (check.judge)(info, node),
-                Scope::Sums => (check.judge)(sums, node),
+                Scope::Node => self.ask(at, info, node, &mut lap),
+                Scope::Sums => self.ask(at, sums, node, &mut lap),
                 Scope::Pods => break,
             };
+            ran = at + 1;
             if verdict.reasons != 0 {
+                self.ran(ran);
                 return Err(Rejection { at, verdict });
             }
         }
+        self.ran(ran);
         Ok(())
     }
 
     /// Whether the pod can be on the node, as it is.
     pub(crate) fn judge(&self, info: &NodeInfo, node: &Node) -> Result<(), Rejection> {
-        for (at, (_, check)) in self.checks.iter().enumerate() {
-            let verdict = (check.judge)(info, node);
+        let mut lap = self.lap();
+        for at in 0..self.checks.len() {
+            let verdict = self.ask(at, info, node, &mut lap);
             if verdict.reasons != 0 {
+                self.ran(at + 1);
                 return Err(Rejection { at, verdict });
             }
         }
+        self.ran(self.checks.len());
         Ok(())
     }
 
@@ -192,6 +248,16 @@ impl<'a> Checks<'a> {
     pub(crate) fn tally(&self) -> Tally {
         let reasons = self.checks.iter().map(|(_, check)| check.reasons.len());
         Tally(reasons.map(|len| vec![0; len]).collect())
+    }
+}
+
+impl Drop for Checks<'_> {
+    fn drop(&mut self) {
+        let mut nodes = 0;
+        for (at, (index, _)) in self.checks.iter().enumerate().rev() {
+            nodes += u64::from(self.runs[(at + 1).min(MOST)].get());
+            self.meter.count(Point::Filter, *index, nodes);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::decide::{Decision, Wait};
 use crate::diagnosis::{Diagnosis, PluginSet};
 use crate::engine::Engine;
 use crate::extender::Question;
+use crate::meter::{Meter, Point, Status, Stopwatch};
 use crate::metrics::Sizes;
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
@@ -34,6 +35,7 @@ pub struct Cycle {
     looks: Looks,
     engine: Engine,
     queue: Queue,
+    meter: Meter,
     asking: Asking,
     /// What was last written into the status of a waiting pod, as the watch may be behind.
     told: AHashMap<Arc<str>, Told>,
@@ -48,6 +50,8 @@ pub struct Tries {
     pub first: Timestamp,
     /// How often it was tried.
     pub count: u32,
+    /// Whether it had waited too long for a change when it was tried for the last time.
+    pub late: bool,
 }
 
 /// What the status of a waiting pod says.
@@ -101,8 +105,10 @@ pub enum Next {
 impl Cycle {
     /// A scheduler for the pods of these profiles, knowing of nothing yet.
     pub fn new(profiles: impl Into<Arc<[Profile]>>, times: Backoff) -> Self {
+        let profiles: Arc<[Profile]> = profiles.into();
         Self {
-            profiles: profiles.into(),
+            meter: Meter::new(profiles.iter().map(|profile| &profile.table)),
+            profiles,
             cluster: Cluster::default(),
             looks: Looks::default(),
             engine: Engine::default(),
@@ -118,6 +124,18 @@ impl Cycle {
     pub fn keeping(mut self, whole: bool) -> Self {
         self.looks.whole = whole;
         self
+    }
+
+    /// With a stopwatch, by which some runs of plugins are timed.
+    #[must_use]
+    pub fn timing(mut self, stopwatch: Stopwatch) -> Self {
+        self.meter = self.meter.timing(stopwatch);
+        self
+    }
+
+    /// What counts and times the runs of plugins.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// The pod of this name: one that waits for a node, or is on one.
@@ -170,13 +188,17 @@ impl Cycle {
             let none = Tries {
                 first: now,
                 count: 0,
+                late: false,
             };
-            self.tries.entry(info.uid.clone()).or_insert(none).count += 1;
+            let tries = self.tries.entry(info.uid.clone()).or_insert(none);
+            tries.count += 1;
+            tries.late = self.queue.was_late(&info.uid);
             if self.asking.is_about(&info) {
                 return self.ask(info, false, seed, now);
             }
             let (table, all) = (&self.profiles[profile].table, self.cluster.snapshot());
-            return match self.engine.decide(profile, table, &info, all, seed) {
+            let meter = &self.meter;
+            return match self.engine.decide(profile, table, &info, all, seed, meter) {
                 Decision::Bind { node, .. } => self.place(info, node, now),
                 Decision::Nobody(diagnosis) => self.nobody(info, diagnosis, seed, now),
             };
@@ -210,7 +232,9 @@ impl Cycle {
     ) -> Next {
         let all = self.cluster.snapshot();
         let table = table_of(&self.profiles, &info).filter(|table| table.preempts);
-        let preemption = match table.map(|table| candidates(table, &info, all, &diagnosis, seed)) {
+        let (meter, mut lap) = (&self.meter, self.meter.lap());
+        let look = |table| candidates(table, &info, all, &diagnosis, seed, meter);
+        let preemption = match table.map(look) {
             Some(Ok(candidates)) if self.asking.preempts(&info) => {
                 let question = asking::about_victims(info, &candidates);
                 return self.asking.begin(question, Some(diagnosis));
@@ -219,6 +243,14 @@ impl Cycle {
             Some(Err(nowhere)) => Some(nowhere),
             None => None,
         };
+        let status = match &preemption {
+            Some(Preemption::Room(_)) => Some(Status::Success),
+            Some(_) => Some(Status::Unschedulable),
+            None => None,
+        };
+        if let Some(status) = status {
+            lap.end(Point::PostFilter, status, || "DefaultPreemption");
+        }
         self.park(info, &diagnosis, preemption, now)
     }
 
@@ -372,6 +404,11 @@ impl Cycle {
             assumed,
             unschedulable,
             incoming: self.queue.incoming().collect(),
+            runs: self.meter.runs(
+                self.profiles
+                    .iter()
+                    .map(|profile| (&*profile.name, &profile.table)),
+            ),
         }
     }
 

@@ -5,7 +5,8 @@
 
 use crate::checks::Checks;
 use crate::diagnosis::{Diagnosis, PluginSet};
-use crate::plugin::{Events, Filter, Happening, Prepared};
+use crate::meter::{Meter, Point, Status};
+use crate::plugin::{Events, Filter, Happening, Normalise, Prepared};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
@@ -29,13 +30,24 @@ pub enum Decision {
 
 /// Decides where a pod goes. Among nodes that are equally good `seed` draws the lot.
 pub fn decide(table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decision {
-    let feasible = match filter(table, pod, all, seed) {
+    decide_counting(table, pod, all, seed, &Meter::default())
+}
+
+/// The same, and the runs of plugins count.
+pub(crate) fn decide_counting(
+    table: &Table,
+    pod: &PodInfo,
+    all: &Snapshot,
+    seed: u64,
+    meter: &Meter,
+) -> Decision {
+    let feasible = match filter(table, pod, all, seed, meter) {
         Ok(feasible) => feasible,
         Err(diagnosis) => return Decision::Nobody(diagnosis),
     };
     let (slot, score) = match feasible[..] {
         [one] => (one, 0),
-        _ => best(&feasible, &score(table, pod, all, &feasible), seed),
+        _ => best(&feasible, &score(table, pod, all, &feasible, meter), seed),
     };
     Decision::Bind {
         node: all.slots[slot as usize].name.clone(),
@@ -84,39 +96,64 @@ pub fn prospect(
     what: (Events, &Happening<'_>),
     all: &Snapshot,
     slot: Option<u32>,
+    meter: &Meter,
 ) -> Prospect {
     let (events, happening) = what;
     // Nobody knows what extenders look at.
     if wait.rejected_by.contains(PluginSet::EXTENDER) {
         return Prospect::Fits;
     }
+    let rejected_by = wait.rejected_by;
     let rejecting = |is_local: bool| {
         let all = table.filters.iter().enumerate();
         all.filter(move |(index, filter)| {
             filter.is_local() == is_local
-                && wait.rejected_by.contains(*index)
+                && rejected_by.contains(*index)
                 && filter.wakes().meets(events)
         })
     };
-    if rejecting(false).any(|(_, filter)| filter.is_helped(pod, happening, all)) {
+    let mut lap = meter.lap_of_hint();
+    let is_helped = rejecting(false).any(|(_, filter)| {
+        let is_helped = filter.is_helped(pod, happening, all);
+        lap.hint(&**filter, events, is_helped);
+        is_helped
+    });
+    if is_helped {
         return Prospect::Fits;
     }
     // Who was rejected by nobody in particular is tried whatever happens.
-    if wait.rejected_by != PluginSet::default() && rejecting(true).next().is_none() {
+    if rejected_by != PluginSet::default() && rejecting(true).next().is_none() {
         return Prospect::Waits(Wait::default());
     }
-    slot.map_or(Prospect::Fits, |slot| prospect_at(table, pod, all, slot))
+    let Some(slot) = slot else {
+        return Prospect::Fits;
+    };
+    // Of the others, those who have rejected the pod are asked anew: their hint is whether they do.
+    let hear = |index: usize, filter: &dyn Filter, rejects: bool| {
+        let is_asked = filter.is_local() && rejected_by.contains(index);
+        match is_asked && filter.wakes().meets(events) {
+            true => lap.hint(filter, events, !rejects),
+            false => lap.pass(),
+        }
+    };
+    prospect_at(table, pod, all, slot, hear)
 }
 
-/// Whether the pod may be on the node in this slot.
-fn prospect_at(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Prospect {
+/// Whether the pod may be on the node in this slot, as it is. What each filter says of that is heard.
+fn prospect_at(
+    table: &Table,
+    pod: &PodInfo,
+    all: &Snapshot,
+    slot: u32,
+    hear: impl FnMut(usize, &dyn Filter, bool),
+) -> Prospect {
     let Some((info, node)) = all.at(slot) else {
         return Prospect::Waits(Wait {
             wakes: Events::NODE_ADD,
             rejected_by: PluginSet::default(),
         });
     };
-    if let Some(wait) = obstacle(table, pod, all, (info, node)) {
+    if let Some(wait) = obstacle(table, pod, all, (info, node), hear) {
         return Prospect::Waits(wait);
     }
     let mut taken = Cow::Borrowed(info);
@@ -126,7 +163,7 @@ fn prospect_at(table: &Table, pod: &PodInfo, all: &Snapshot, slot: u32) -> Prosp
     match taken {
         Cow::Borrowed(_) => Prospect::Fits,
         Cow::Owned(taken) => {
-            let wait = obstacle(table, pod, all, (&taken, node));
+            let wait = obstacle(table, pod, all, (&taken, node), |_, _, _| {});
             wait.map_or(Prospect::Fits, Prospect::Taken)
         }
     }
@@ -139,6 +176,7 @@ fn obstacle(
     pod: &PodInfo,
     all: &Snapshot,
     (info, node): (&NodeInfo, &Node),
+    mut hear: impl FnMut(usize, &dyn Filter, bool),
 ) -> Option<Wait> {
     let rejects = |filter: &dyn Filter| {
         filter.is_local()
@@ -153,7 +191,9 @@ fn obstacle(
     };
     let mut wait = Wait::default();
     for (index, filter) in table.filters.iter().enumerate() {
-        if rejects(filter.as_ref()) {
+        let rejects = rejects(filter.as_ref());
+        hear(index, &**filter, rejects);
+        if rejects {
             wait.wakes |= filter.wakes();
             wait.rejected_by.insert(index);
         }
@@ -167,8 +207,9 @@ pub(crate) fn filter(
     pod: &PodInfo,
     all: &Snapshot,
     seed: u64,
+    meter: &Meter,
 ) -> Result<Vec<u32>, Diagnosis> {
-    let (feasible, diagnosis) = sift(table, pod, all, seed, Look::default());
+    let (feasible, diagnosis) = sift(table, pod, all, seed, Look::default(), meter);
     match feasible.is_empty() {
         true => Err(diagnosis),
         false => Ok(feasible),
@@ -193,8 +234,9 @@ pub(crate) fn sift(
     all: &Snapshot,
     seed: u64,
     look: Look<'_>,
+    meter: &Meter,
 ) -> (Vec<u32>, Diagnosis) {
-    let checks = match Checks::prepare(table, pod, all) {
+    let checks = match Checks::prepare(table, pod, all, meter) {
         Ok(checks) => checks,
         Err((index, reason)) => {
             let diagnosis = Diagnosis {
@@ -282,20 +324,34 @@ pub(crate) fn sift(
 }
 
 /// The weighted sums of the scores of these slots.
-pub(crate) fn score(table: &Table, pod: &PodInfo, all: &Snapshot, feasible: &[u32]) -> Vec<i64> {
+pub(crate) fn score(
+    table: &Table,
+    pod: &PodInfo,
+    all: &Snapshot,
+    feasible: &[u32],
+    meter: &Meter,
+) -> Vec<i64> {
     let mut totals = vec![0; feasible.len()];
     let mut scores = vec![0; feasible.len()];
-    for (plugin, weight) in &table.scores {
-        let Some(scorer) = plugin.prepare(pod, all, feasible) else {
+    for (index, (plugin, weight)) in table.scores.iter().enumerate() {
+        let name = || plugin.name();
+        let mut lap = meter.lap();
+        let prepared = plugin.prepare(pod, all, feasible);
+        let Some(scorer) = meter.prepared_score(&mut lap, index, prepared, name) else {
             continue;
         };
-        for (score, (info, node)) in scores
-            .iter_mut()
-            .zip(feasible.iter().filter_map(|slot| all.at(*slot)))
-        {
+        let nodes = feasible.iter().filter_map(|slot| all.at(*slot));
+        for (at, (score, (info, node))) in scores.iter_mut().zip(nodes).enumerate() {
+            let mut lap = meter.lap_of(at as u32);
             *score = (scorer.score)(info, node);
+            lap.end(Point::Score, Status::Success, name);
         }
+        meter.count(Point::Score, index, feasible.len() as u64);
+        let mut lap = meter.lap();
         scorer.normalise.apply(&mut scores);
+        if scorer.normalise != Normalise::AsIs {
+            lap.end(Point::Normalize, Status::Success, name);
+        }
         for (total, score) in totals.iter_mut().zip(&scores) {
             *total += weight * score;
         }

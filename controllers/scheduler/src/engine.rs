@@ -13,7 +13,8 @@
 mod class;
 mod index;
 
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, decide_counting};
+use crate::meter::Meter;
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::signature::Signature;
@@ -70,7 +71,7 @@ impl Engine {
     }
 
     /// Decides where a pod goes, as [`decide`] does, which draws other lots. `profile` says which table it is among those
-    /// that this engine sees.
+    /// that this engine sees; the runs of plugins count for it.
     pub fn decide(
         &mut self,
         profile: usize,
@@ -78,10 +79,12 @@ impl Engine {
         pod: &Arc<PodInfo>,
         all: &Snapshot,
         seed: u64,
+        meter: &Meter,
     ) -> Decision {
-        match self.class(profile, table, pod, all) {
-            Some(class) => class.decide(table, pod, all, seed),
-            None => decide(table, pod, all, seed),
+        meter.begin(profile);
+        match self.class(profile, table, pod, all, meter) {
+            Some(class) => class.decide(table, pod, all, seed, meter),
+            None => decide_counting(table, pod, all, seed, meter),
         }
     }
 
@@ -92,6 +95,7 @@ impl Engine {
         table: &Table,
         pod: &Arc<PodInfo>,
         all: &Snapshot,
+        meter: &Meter,
     ) -> Option<&mut Class> {
         let signature = pod.signature()?.among(all);
         if all.nominated(&pod.uid).is_some() || table.enough(all.len()) < all.len() {
@@ -120,14 +124,14 @@ impl Engine {
             return None;
         }
         let is_current = match &mut known.class {
-            Some(class) => class.catch_up(table, all),
+            Some(class) => class.catch_up(table, all, meter),
             None => false,
         };
         if !is_current {
             let is_new = known.class.is_none();
             // Its memory goes before that of its successor comes.
             known.class = None;
-            known.class = Class::build(table, pod, all).map(Box::new);
+            known.class = Class::build(table, pod, all, meter).map(Box::new);
             known.is_alone = known.class.is_none();
             if is_new {
                 self.shrink(all.slots.len());

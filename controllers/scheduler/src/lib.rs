@@ -55,6 +55,7 @@ pub mod explain;
 pub mod extender;
 #[cfg(test)]
 mod kit;
+pub mod meter;
 pub mod metrics;
 pub mod owners;
 pub mod plugin;

@@ -1,17 +1,18 @@
 //! What is counted, by upstream's names, labels and buckets (`pkg/scheduler/metrics/metrics.go`).
 //!
-//! Not there are metrics of what is not: goroutines, permits, batches, queueing hints, devices. Runs of single plugins are
-//! neither counted nor timed: for most pods none is run, as what they say is known of those that are like it, and such a
-//! decision takes less than looking at the clock twenty times.
+//! Not there are metrics of what is not: goroutines, permits, batches, devices. What is counted and timed of single plugins
+//! says [`crate::meter`].
 
 mod resources;
 
 pub(crate) use resources::text as resources;
 
+use crate::meter::{BOUNDS, Runs, Spread};
 use crate::queue::Counts;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder,
+    MetricEncoder, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -88,6 +89,36 @@ struct Rejecting {
     profile: String,
 }
 
+/// A plugin, where it was run, and for the pods of which profile.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Evaluated {
+    plugin: &'static str,
+    extension_point: &'static str,
+    profile: String,
+}
+
+/// A plugin, where it was run, and how that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Executed {
+    plugin: &'static str,
+    extension_point: &'static str,
+    status: &'static str,
+}
+
+/// A plugin, what happened, and whether that may help.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Hinted {
+    plugin: &'static str,
+    event: &'static str,
+    hint: &'static str,
+}
+
+/// What failed about volumes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stage {
+    operation: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of a scheduler.
@@ -97,6 +128,8 @@ pub(crate) struct Metrics {
     algorithm: Histogram,
     sli: Histograms<Tries>,
     tries: Histogram,
+    late: Counter,
+    volumes: Family<Stage, Counter>,
     points: Histograms<Point>,
     handling: Histograms<Heard>,
     pending: Family<Part, Gauge>,
@@ -116,6 +149,8 @@ impl Metrics {
                 Histogram::new(exponential_buckets(0.01, 2.0, 20))
             }),
             tries: Histogram::new(exponential_buckets(1.0, 2.0, 5)),
+            late: Counter::default(),
+            volumes: Family::default(),
             points: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.0001, 2.0, 12))
             }),
@@ -155,6 +190,18 @@ impl Metrics {
             "pod_scheduling_attempts",
             "[STABLE] Attempts until a pod was bound",
             &metrics.tries,
+        );
+        put(
+            registry,
+            "pod_scheduled_after_flush",
+            "[ALPHA] Pods that were bound when they were tried since they had waited too long for a change",
+            &metrics.late,
+        );
+        put(
+            registry,
+            "volume_scheduling_stage_error",
+            "[ALPHA] Failures to bring the volumes of pods to their nodes, by the stage",
+            &metrics.volumes,
         );
         put(
             registry,
@@ -203,8 +250,8 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A pod was bound so long after its first attempt, of so many.
-    pub(crate) fn bound(&self, since: Duration, tries: u32) {
+    /// A pod was bound so long after its first attempt, of so many; the last as it had waited too long, or not.
+    pub(crate) fn bound(&self, since: Duration, tries: u32, late: bool) {
         const MANY: u32 = 15;
         let attempts = match tries {
             MANY.. => format!("{MANY}+"),
@@ -214,6 +261,14 @@ impl Metrics {
             .get_or_create(&Tries { attempts })
             .observe(since.as_secs_f64());
         self.tries.observe(f64::from(tries));
+        self.late.inc_by(u64::from(late));
+    }
+
+    /// The volumes of a pod were not brought to its node. Upstream's other stages (`predicate`, `assume`) do not fail here:
+    /// they ask what is known, and that a claim or class is not known is an answer.
+    pub(crate) fn volumes_failed(&self) {
+        let stage = Stage { operation: "bind" };
+        self.volumes.get_or_create(&stage).inc();
     }
 
     /// What was done at an extension point (`PreBind`, `Bind`) took so long, and went well or not.
@@ -282,6 +337,8 @@ pub struct Sizes {
     pub unschedulable: BTreeMap<(&'static str, String), usize>,
     /// How often pods came to a queue by an event: their names, how often.
     pub incoming: Vec<(&'static str, &'static str, u64)>,
+    /// The runs of plugins.
+    pub runs: Runs,
 }
 
 /// Shows [`Sizes`].
@@ -328,6 +385,52 @@ impl<F: Fn() -> Option<Sizes> + Send + Sync + 'static> Collector for Seen<F> {
             let counter = ConstCounter::new(count);
             counter.encode(family.encode_family(&Way { queue, event })?)?;
         }
+        sizes.runs.encode(&mut encoder)
+    }
+}
+
+impl Runs {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "[BETA] Runs of plugins, by what for";
+        let name = "scheduler_plugin_evaluation";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for ((plugin, extension_point, profile), count) in &self.evaluations {
+            let counter = ConstCounter::new(*count);
+            counter.encode(family.encode_family(&Evaluated {
+                plugin,
+                extension_point,
+                profile: profile.clone(),
+            })?)?;
+        }
+        let help = "[ALPHA] Seconds that runs of plugins took, of those that were timed";
+        let name = "scheduler_plugin_execution_duration_seconds";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for ((plugin, extension_point, status), spread) in &self.durations {
+            spread.encode(family.encode_family(&Executed {
+                plugin,
+                extension_point,
+                status,
+            })?)?;
+        }
+        let help = "[ALPHA] Seconds that plugins took to say whether a change may help a pod that they rejected, of those that were timed";
+        let name = "scheduler_queueing_hint_execution_duration_seconds";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for ((plugin, event, hint), spread) in &self.hints {
+            spread.encode(family.encode_family(&Hinted {
+                plugin,
+                event,
+                hint,
+            })?)?;
+        }
         Ok(())
+    }
+}
+
+impl Spread {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(self.counts).collect();
+        let (sum, count) = (self.sum.as_secs_f64(), self.counts.iter().sum());
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }

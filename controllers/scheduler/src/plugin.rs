@@ -316,6 +316,28 @@ impl Events {
         self.0 & other.0 != 0
     }
 
+    /// What upstream calls each kind (`framework/events.go`), by its number.
+    pub(crate) const NAMES: [&str; Self::KINDS] = [
+        "NodeAdd",
+        "NodeUpdateNodeLabel",
+        "NodeUpdateNodeTaint",
+        "NodeUpdateNodeAllocatable",
+        "AssignedPodAdd",
+        "AssignedPodUpdatePodLabel",
+        "AssignedPodDelete",
+        "UnscheduledPodUpdate",
+        "PersistentVolumeClaimUpdate",
+        "NodeDelete",
+        "NamespaceUpdate",
+        "NodeUpdateNodeDeclaredFeature",
+    ];
+
+    /// The name of the first kind that is also in the other; of none, if there is none.
+    pub(crate) fn name_of(self, other: Self) -> &'static str {
+        let first = Self(self.0 & other.0).kinds().next();
+        first.map_or("", |kind| Self::NAMES[kind])
+    }
+
     /// The kinds in it as numbers below [`Self::KINDS`].
     pub fn kinds(self) -> impl Iterator<Item = usize> {
         (0..Self::KINDS).filter(move |kind| self.0 >> kind & 1 == 1)

@@ -10,6 +10,7 @@
 use crate::checks::{Checks, Tally};
 use crate::cluster::blank;
 use crate::diagnosis::{Diagnosis, histogram};
+use crate::meter::Meter;
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
@@ -101,7 +102,7 @@ pub fn preempt(
     diagnosis: &Diagnosis,
     seed: u64,
 ) -> Preemption {
-    match candidates(table, pod, all, diagnosis, seed) {
+    match candidates(table, pod, all, diagnosis, seed, &Meter::default()) {
         Ok(candidates) => choose(pod, candidates),
         Err(nowhere) => nowhere,
     }
@@ -114,6 +115,7 @@ pub(crate) fn candidates<'a>(
     all: &'a Snapshot,
     diagnosis: &Diagnosis,
     seed: u64,
+    meter: &Meter,
 ) -> Result<Vec<Candidate<'a>>, Preemption> {
     if pod.spec().preemption_policy.as_deref() == Some("Never") {
         let text = "not eligible due to preemptionPolicy=Never.";
@@ -136,7 +138,7 @@ pub(crate) fn candidates<'a>(
     };
     count(HELPLESS, diagnosis.nodes - possible.len());
     // With everybody at least as important, no node need be looked at.
-    let tried = match Checks::prepare(table, pod, all) {
+    let tried = match Checks::prepare(table, pod, all, meter) {
         Ok(checks) if !is_least => Some(dry_run(&checks, pod, all, table, possible, seed)),
         _ => None,
     };

@@ -115,6 +115,8 @@ struct Entry {
     /// Attempts that failed.
     attempts: u32,
     last_failure: Timestamp,
+    /// Whether it is tried, or on its way to that, as it has waited too long for a change.
+    late: bool,
     /// Those that it waits with, or has last waited with.
     alike: Option<Signature>,
     /// Whether room is made for it.
@@ -177,6 +179,7 @@ impl Queue {
                 arrival: self.arrivals,
                 attempts: 0,
                 last_failure: now,
+                late: false,
                 alike: None,
                 promised: false,
             };
@@ -462,6 +465,12 @@ impl Queue {
         self.pods.get(uid).map(|entry| &entry.info)
     }
 
+    /// Whether a pod is tried since it has waited too long for a change: what could help it happened unnoticed, if it gets
+    /// a node then.
+    pub fn was_late(&self, uid: &str) -> bool {
+        self.pods.get(uid).is_some_and(|entry| entry.late)
+    }
+
     /// The pods that wait for a change, and who rejected them.
     pub fn waiting(&self) -> impl Iterator<Item = (&Arc<PodInfo>, Wait)> {
         self.pods.values().filter_map(|entry| match entry.place {
@@ -500,6 +509,9 @@ impl Queue {
         {
             let uid = uid.clone();
             self.leave(&uid);
+            if let Some(entry) = self.pods.get_mut(&uid) {
+                entry.late = true;
+            }
             self.enqueue(&uid, now, Why::Late);
         }
     }
@@ -530,6 +542,7 @@ impl Queue {
         let entry = self.pods.get_mut(uid)?;
         entry.attempts += 1;
         entry.last_failure = now;
+        entry.late = false;
         // Among its equals it goes to the end.
         entry.since = now;
         Some(at)

@@ -5,6 +5,7 @@ use crate::config::{self, Profile};
 use crate::consult::Extenders;
 use crate::cycle::{Cycle, Next, Tries, scheduler_of, table_of};
 use crate::extender::{Extender, Question};
+use crate::meter::{Point, Status};
 use crate::metrics::{self, Metrics, Seen};
 use crate::plugins::VOLUME_TIMEOUT;
 use crate::pods::PodInfo;
@@ -20,6 +21,7 @@ use runtime::{Executor, Runtime};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// Writes under way at once: the process's limit lets fewer of them through, and each costs memory.
 const FLYING: usize = 64;
@@ -38,6 +40,8 @@ enum Errand {
 struct Began {
     at: Timestamp,
     tries: Tries,
+    /// Whether the plugins that are run in it are timed.
+    is_timed: bool,
 }
 
 /// What the loop, the watches and the bindings under way share.
@@ -71,6 +75,7 @@ impl Shell {
         let executors: Vec<(&str, Executor)> =
             names.map(|name| (name, runtime.executor(name))).collect();
         let profiles: Arc<[Profile]> = options.profiles.into();
+        let start = Instant::now();
         let shown = config::shown(&profiles, options.backoff, &options.extras);
         let admin = runtime.admin();
         admin.config("componentconfig", move || shown.clone());
@@ -81,6 +86,7 @@ impl Shell {
             cycle: Mutex::new(
                 Cycle::new(profiles.clone(), options.backoff)
                     .asking(options.extenders.into())
+                    .timing(Arc::new(move || start.elapsed()))
                     .keeping(whole),
             ),
             extenders,
@@ -142,13 +148,15 @@ impl Shell {
         }
     }
 
-    /// Lets the cycle say what to do next, and how often the pod was tried that gets a node.
-    fn step(&self, step: impl FnOnce(&mut Cycle) -> Next) -> (Next, Option<Tries>) {
+    /// Lets the cycle say what to do next, and how often the pod was tried that gets a node, and whether plugins were timed.
+    fn step(&self, step: impl FnOnce(&mut Cycle) -> Next) -> (Next, Option<(Tries, bool)>) {
         let (next, counts, tries) = {
             let mut cycle = self.cycle();
             let next = step(&mut cycle);
             let tries = match &next {
-                Next::Bind { info, .. } => cycle.tries(&info.uid),
+                Next::Bind { info, .. } => cycle
+                    .tries(&info.uid)
+                    .map(|tries| (tries, cycle.meter().is_timing())),
                 _ => None,
             };
             (next, cycle.counts(), tries)
@@ -192,7 +200,7 @@ impl Shell {
         self: &Arc<Self>,
         next: Next,
         began: Timestamp,
-        tries: Option<Tries>,
+        tries: Option<(Tries, bool)>,
         errands: &mpsc::UnboundedSender<Errand>,
     ) {
         let took = self.since(began);
@@ -202,10 +210,13 @@ impl Shell {
                 let first = Tries {
                     first: began,
                     count: 1,
+                    late: false,
                 };
+                let (tries, is_timed) = tries.unwrap_or((first, false));
                 let began = Began {
                     at: began,
-                    tries: tries.unwrap_or(first),
+                    tries,
+                    is_timed,
                 };
                 if work.is_empty() {
                     send(errands, Errand::Bind(info, node, began));
@@ -275,28 +286,37 @@ impl Shell {
 
     async fn bind(&self, info: &PodInfo, node: &str, work: &Work, began: Began) {
         let (profile, executor) = self.profile(info);
+        let mut runs = Vec::new();
         let watch = self.runtime.now();
         let volumes = self.bind_volumes(info, node, work).await;
         if !work.is_empty() {
+            let took = self.since(watch);
             self.metrics
-                .point("PreBind", profile, volumes.is_ok(), self.since(watch));
+                .point("PreBind", profile, volumes.is_ok(), took);
+            runs.push(("VolumeBinding", Point::PreBind, volumes.is_ok(), took));
         }
         let fate = match volumes {
             Ok(()) => {
                 let watch = self.runtime.now();
-                let fate = match self.extenders.bind(info, node).await {
+                let outside = self.extenders.bind(info, node).await;
+                let is_ours = outside.is_none();
+                let fate = match outside {
                     None => bind::bind(&self.runtime, executor, info, node).await,
                     Some(outcome) => {
                         bind::bound(&self.runtime, executor, info, node, outcome).await
                     }
                 };
-                self.metrics
-                    .point("Bind", profile, fate == Fate::Bound, self.since(watch));
+                let (well, took) = (fate == Fate::Bound, self.since(watch));
+                self.metrics.point("Bind", profile, well, took);
+                if is_ours {
+                    runs.push(("DefaultBinder", Point::Bind, well, took));
+                }
                 fate
             }
             Err(why) => {
                 let message = format!("running PreBind plugin \"VolumeBinding\": {why}");
                 executor.note(&bind::failed_scheduling(info, &message));
+                self.metrics.volumes_failed();
                 Fate::Unbound
             }
         };
@@ -307,12 +327,16 @@ impl Shell {
         };
         self.metrics.attempt(profile, result, self.since(began.at));
         if fate == Fate::Bound {
-            self.metrics
-                .bound(self.since(began.tries.first), began.tries.count);
+            let Tries { first, count, late } = began.tries;
+            self.metrics.bound(self.since(first), count, late);
         }
         {
             let now = self.runtime.now();
             let mut cycle = self.cycle();
+            for (plugin, point, well, took) in runs.into_iter().filter(|_| began.is_timed) {
+                let status = if well { Status::Success } else { Status::Error };
+                cycle.meter().took(plugin, point, status, took);
+            }
             if fate != Fate::Bound {
                 cycle.take_back(work);
             }

@@ -89,6 +89,26 @@ impl Second {
     }
 }
 
+impl Second {
+    /// What its checks have found, as text, after it was asked how it is.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn checked(&self) -> Result<String> {
+        match &self.0 {
+            Running::Ours(runtime) => {
+                let server = runtime.admin().bind(([127, 0, 0, 1], 0).into()).await?;
+                let address = format!("http://{}", server.address());
+                runtime.spawn("admin", server.run(runtime.shutdown()));
+                crate::shown::checked(&address).await
+            }
+            Running::Theirs { port, .. } => {
+                crate::shown::checked(&format!("https://127.0.0.1:{port}")).await
+            }
+        }
+    }
+}
+
 impl Drop for Second {
     fn drop(&mut self) {
         if let Running::Ours(runtime) = &self.0 {

@@ -33,12 +33,25 @@ pub fn free_port() -> Result<u16> {
 /// # Errors
 /// It does not answer.
 pub async fn scrape(address: &str) -> Result<String> {
+    page(address, "/metrics").await
+}
+
+/// What the checks of a program at this address have found, as text, after it was asked how it is.
+///
+/// # Errors
+/// It does not answer.
+pub(crate) async fn checked(address: &str) -> Result<String> {
+    page(address, "/healthz").await?;
+    page(address, "/metrics/slis").await
+}
+
+async fn page(address: &str, path: &str) -> Result<String> {
     let mut config = Config::new(address.parse()?);
     // Its certificate is one that it made for itself.
     config.accept_invalid_certs = true;
-    let request = http::Request::get("/metrics").body(Vec::new())?;
+    let request = http::Request::get(path).body(Vec::new())?;
     let text = Client::try_from(config)?.request_text(request).await;
-    text.with_context(|| format!("{address}/metrics"))
+    text.with_context(|| format!("{address}{path}"))
 }
 
 impl Cluster {

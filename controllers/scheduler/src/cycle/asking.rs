@@ -120,7 +120,8 @@ impl Cycle {
             reasons: true,
             only: None,
         };
-        let (feasible, diagnosis) = sift(table, &info, all, seed, look);
+        self.meter.begin(profile);
+        let (feasible, diagnosis) = sift(table, &info, all, seed, look, &self.meter);
         if feasible.is_empty() {
             return self.nobody(info, diagnosis, seed, now);
         }
@@ -183,7 +184,9 @@ impl Cycle {
             everywhere: true,
             reasons: false,
         };
-        let (feasible, _) = sift(table, &info, all, seed, look);
+        // Others were decided about since.
+        self.meter.begin(profile);
+        let (feasible, _) = sift(table, &info, all, seed, look, &self.meter);
         let slot = match feasible[..] {
             [] => {
                 // Others were quicker.
@@ -192,7 +195,7 @@ impl Cycle {
             }
             [one] => one,
             _ => {
-                let mut totals = score(table, &info, all, &feasible);
+                let mut totals = score(table, &info, all, &feasible, &self.meter);
                 for (slot, total) in feasible.iter().zip(&mut totals) {
                     let name = &*all.slots[*slot as usize].name;
                     let more = opinion.scores.get(name).copied().unwrap_or(0);

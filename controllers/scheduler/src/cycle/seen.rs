@@ -273,12 +273,15 @@ impl Cycle {
         happening: &Happening<'_>,
         now: Timestamp,
     ) {
-        let (profiles, all) = (&self.profiles, self.cluster.snapshot());
+        let (profiles, all, meter) = (&self.profiles, self.cluster.snapshot(), &self.meter);
         let promised = slot.and_then(|slot| all.slots.get(slot as usize));
         let promised = promised.map_or(&[][..], |node| &node.nominees);
         self.queue.wake(events, promised, now, |info, wait| {
             match table_of(profiles, info) {
-                Some(table) => prospect(table, info, wait, (events, happening), all, slot),
+                Some(table) => {
+                    let what = (events, happening);
+                    prospect(table, info, wait, what, all, slot, meter)
+                }
                 None => Prospect::Fits,
             }
         });

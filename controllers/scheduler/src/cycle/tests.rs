@@ -53,6 +53,26 @@ fn say(next: Next) -> String {
 }
 
 #[test]
+fn it_is_known_of_a_pod_whether_it_was_tried_as_it_had_waited_too_long() {
+    let mut cycle = cycle();
+    cycle.pod(&pod("a", wants("3")), at(0.0));
+    let late = |cycle: &Cycle| cycle.tries("u-a").unwrap().late;
+    assert_eq!(
+        (next(&mut cycle, 0.0), late(&cycle)),
+        ("a nowhere, told".to_owned(), false)
+    );
+    assert_eq!(
+        (next(&mut cycle, 301.0), late(&cycle)),
+        ("a nowhere".to_owned(), true)
+    );
+    cycle.node(node("n", json!({})), at(310.0));
+    assert_eq!(
+        (next(&mut cycle, 320.0), late(&cycle)),
+        ("a to n".to_owned(), false)
+    );
+}
+
+#[test]
 fn a_pod_counts_before_it_is_bound() {
     let mut cycle = cycle();
     cycle.node(node("n", json!({})), at(0.0));

@@ -4,8 +4,9 @@ use super::index::{Group, Index};
 use crate::changes::Epochs;
 use crate::checks::{Checks, Rejection};
 use crate::cohorts::Mark;
-use crate::decide::{Decision, decide, draw};
+use crate::decide::{Decision, decide_counting, draw};
 use crate::diagnosis::Diagnosis;
+use crate::meter::{Meter, Point, Status};
 use crate::plugin::{Normalise, Scorer, Verdict};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
@@ -42,6 +43,8 @@ pub(super) struct Class {
 /// A plugin that looks at more than one node.
 struct Part {
     is_filter: bool,
+    /// Its place among the filters or scores of the table.
+    index: usize,
     tracker: Box<dyn Tracker>,
     /// Its counters.
     counters: Range<usize>,
@@ -78,8 +81,8 @@ impl Seen {
 /// Those who say of a node alone what there is to say of it.
 struct Local<'a> {
     checks: Checks<'a>,
-    /// With their weights, and where the raw score goes if it is compared with others.
-    scorers: Vec<(Scorer<'a>, i64, Option<usize>)>,
+    /// With their places in the table, their weights, and where the raw score goes if it is compared with others.
+    scorers: Vec<(usize, Scorer<'a>, i64, Option<usize>)>,
 }
 
 /// What the keys of groups begin with.
@@ -88,35 +91,49 @@ const REJECTED: i64 = 1;
 
 impl Class {
     /// Looks at all nodes for pods like this one. None if such pods have to be decided about one by one.
-    pub(super) fn build(table: &Table, pod: &PodInfo, all: &Snapshot) -> Option<Self> {
+    pub(super) fn build(
+        table: &Table,
+        pod: &PodInfo,
+        all: &Snapshot,
+        meter: &Meter,
+    ) -> Option<Self> {
         if !table.is_signed() {
             return None;
         }
         let signature = pod.signature()?.among(all);
         let pod = Arc::new(pod.nobody(signature.personal != 0));
         let (mut parts, mut counters) = (Vec::new(), Vec::new());
-        let mut add = |is_filter: bool, tracked: Tracked| {
+        let mut lap = meter.lap();
+        let mut add = |is_filter: bool, index: usize, tracked: Tracked| {
             let from = counters.len();
             counters.extend(tracked.counters);
+            let (point, name) = match is_filter {
+                true => (Point::PreFilter, table.filters[index].name()),
+                false => (Point::PreScore, table.scores[index].0.name()),
+            };
+            meter.count(point, index, 1);
+            lap.end(point, Status::Success, || name);
             parts.push(Part {
                 is_filter,
+                index,
                 tracker: tracked.tracker,
                 counters: from..counters.len(),
             });
             parts.len() - 1
         };
-        for filter in table.filters.iter().filter(|filter| !filter.is_local()) {
-            add(true, filter.track(&pod, all)?);
+        let filters = table.filters.iter().enumerate();
+        for (index, filter) in filters.filter(|(_, filter)| !filter.is_local()) {
+            add(true, index, filter.track(&pod, all)?);
         }
         let (mut ways, mut raws) = (Vec::new(), 0);
-        for (score, _) in &table.scores {
+        for (index, (score, _)) in table.scores.iter().enumerate() {
             ways.push(match score.local() {
                 Some(Normalise::AsIs) => Way::Node,
                 Some(_) => {
                     raws += 1;
                     Way::Raw(raws)
                 }
-                None => Way::Part(add(false, score.track(&pod, all)?)),
+                None => Way::Part(add(false, index, score.track(&pod, all)?)),
             });
         }
         let mut class = Self {
@@ -138,7 +155,7 @@ impl Class {
         };
         class.count(all)?;
         let slots: Vec<u32> = (0..all.slots.len() as u32).collect();
-        class.ask(table, all, &slots)?;
+        class.ask(table, all, &slots, meter)?;
         Some(class)
     }
 
@@ -169,7 +186,7 @@ impl Class {
     }
 
     /// Takes note of what changed; false if it has to be built anew.
-    pub(super) fn catch_up(&mut self, table: &Table, all: &Snapshot) -> bool {
+    pub(super) fn catch_up(&mut self, table: &Table, all: &Snapshot, meter: &Meter) -> bool {
         let now = Seen::of(all);
         if now == self.seen {
             return true;
@@ -211,7 +228,7 @@ impl Class {
             changed.sort_unstable();
             changed.dedup();
         }
-        if self.ask(table, all, &changed).is_none() {
+        if self.ask(table, all, &changed, meter).is_none() {
             return false;
         }
         let mut key = Vec::new();
@@ -261,13 +278,14 @@ impl Class {
     }
 
     /// Asks about the nodes in these slots, and puts them where they belong.
-    fn ask(&mut self, table: &Table, all: &Snapshot, slots: &[u32]) -> Option<()> {
+    fn ask(&mut self, table: &Table, all: &Snapshot, slots: &[u32], meter: &Meter) -> Option<()> {
         if slots.is_empty() {
             return Some(());
         }
         let pod = self.pod.clone();
-        let local = self.local(&pod, table, all)?;
+        let local = self.local(&pod, table, all, meter)?;
         let mut key = Vec::new();
+        let mut scored = 0;
         for slot in slots {
             let Some((info, node)) = all.at(*slot) else {
                 self.index.take(*slot);
@@ -282,8 +300,13 @@ impl Class {
                 }
                 Ok(()) => {
                     key.resize(1 + self.raws, FITS);
-                    for (scorer, weight, raw) in &local.scorers {
+                    let mut lap = meter.lap_of(scored);
+                    scored += 1;
+                    for (index, scorer, weight, raw) in &local.scorers {
                         let here = (scorer.score)(info, node);
+                        lap.end(Point::Score, Status::Success, || {
+                            table.scores[*index].0.name()
+                        });
                         match raw {
                             Some(raw) => key[*raw] = here,
                             None => score += weight * here,
@@ -293,6 +316,9 @@ impl Class {
                 }
             }
             self.index.put(*slot, &key, score);
+        }
+        for (index, ..) in &local.scorers {
+            meter.count(Point::Score, *index, u64::from(scored));
         }
         Some(())
     }
@@ -308,19 +334,24 @@ impl Class {
         pod: &'a PodInfo,
         table: &'a Table,
         all: &'a Snapshot,
+        meter: &'a Meter,
     ) -> Option<Local<'a>> {
-        let scores = table.scores.iter().zip(&self.ways);
-        let scorers = scores.filter_map(|((score, weight), way)| {
+        let checks = Checks::prepare_local(table, pod, all, meter)?;
+        let mut lap = meter.lap();
+        let scores = table.scores.iter().zip(&self.ways).enumerate();
+        let scorers = scores.filter_map(|(index, ((score, weight), way))| {
             let raw = match way {
                 Way::Node => None,
                 Way::Raw(at) => Some(*at),
                 Way::Part(_) => return None,
             };
-            Some((score.prepare(pod, all, &[])?, *weight, raw))
+            let prepared = score.prepare(pod, all, &[]);
+            let scorer = meter.prepared_score(&mut lap, index, prepared, || score.name())?;
+            Some((index, scorer, *weight, raw))
         });
         Some(Local {
-            checks: Checks::prepare_local(table, pod, all)?,
             scorers: scorers.collect(),
+            checks,
         })
     }
 
@@ -349,18 +380,33 @@ impl Class {
     }
 
     /// The groups of nodes that pass all filters, each with what its nodes score beyond what each scores itself.
-    fn groups(&self, table: &Table, all: &Snapshot) -> Vec<(&Group, i64)> {
+    fn groups(&self, table: &Table, all: &Snapshot, meter: &Meter) -> Vec<(&Group, i64)> {
         let filters = || {
             let parts = self.parts.iter();
             parts.filter(|part| part.is_filter && !part.counters.is_empty())
         };
+        let mut asked = 0;
         let admitted = |group: &&Group| {
-            group.key[0] == FITS
-                && filters().all(|part| part.tracker.admits(&self.spot(part, group)))
+            if group.key[0] != FITS {
+                return false;
+            }
+            let mut lap = meter.lap_of(asked);
+            asked += 1;
+            filters().all(|part| {
+                let admits = part.tracker.admits(&self.spot(part, group));
+                let status = match admits {
+                    true => Status::Success,
+                    false => Status::Unschedulable,
+                };
+                meter.count(Point::Filter, part.index, 1);
+                lap.end(Point::Filter, status, || table.filters[part.index].name());
+                admits
+            })
         };
         let groups: Vec<&Group> = self.index.groups().filter(admitted).collect();
         let mut totals = vec![0; groups.len()];
-        for ((score, weight), way) in table.scores.iter().zip(&self.ways) {
+        for (index, ((score, weight), way)) in table.scores.iter().zip(&self.ways).enumerate() {
+            let mut lap = meter.lap();
             let (normalise, mut scores) = match way {
                 Way::Node => continue,
                 Way::Raw(at) => match score.prepare(&self.pod, all, &[]) {
@@ -376,11 +422,17 @@ impl Class {
                     let spots: Vec<Spot<'_>> = spots.collect();
                     match part.tracker.scores(&spots) {
                         None => continue,
-                        Some(scores) => scores,
+                        Some(scores) => {
+                            meter.count(Point::Score, index, 1);
+                            lap.end(Point::Score, Status::Success, || score.name());
+                            scores
+                        }
                     }
                 }
             };
+            lap.pass();
             normalise.apply(&mut scores);
+            lap.end(Point::Normalize, Status::Success, || score.name());
             for (total, score) in totals.iter_mut().zip(&scores) {
                 *total += weight * score;
             }
@@ -395,8 +447,9 @@ impl Class {
         pod: &PodInfo,
         all: &Snapshot,
         seed: u64,
+        meter: &Meter,
     ) -> Decision {
-        let groups = self.groups(table, all);
+        let groups = self.groups(table, all, meter);
         let fitting: usize = groups.iter().map(|(group, _)| group.len).sum();
         let best = groups.iter().filter_map(|(group, more)| {
             let (score, slots) = group.best()?;
@@ -404,7 +457,7 @@ impl Class {
         });
         let best: Vec<(i64, &[u32])> = best.collect();
         let Some(most) = best.iter().map(|(score, _)| *score).max() else {
-            return self.nowhere(table, pod, all, seed);
+            return self.nowhere(table, pod, all, seed, meter);
         };
         let tied = best.iter().filter(|(score, _)| *score == most);
         let count = tied.clone().map(|(_, slots)| slots.len()).sum();
@@ -423,19 +476,26 @@ impl Class {
         }
     }
 
-    fn nowhere(&mut self, table: &Table, pod: &PodInfo, all: &Snapshot, seed: u64) -> Decision {
+    fn nowhere(
+        &mut self,
+        table: &Table,
+        pod: &PodInfo,
+        all: &Snapshot,
+        seed: u64,
+        meter: &Meter,
+    ) -> Decision {
         if let Some(diagnosis) = &self.nobody {
             return Decision::Nobody(diagnosis.clone());
         }
         let diagnosis = if self.counts_to_filter() {
-            match decide(table, pod, all, seed) {
+            match decide_counting(table, pod, all, seed, meter) {
                 Decision::Nobody(diagnosis) => diagnosis,
                 bind @ Decision::Bind { .. } => return bind,
             }
         } else {
-            match self.diagnose(table, all) {
+            match self.diagnose(table, all, meter) {
                 Some(diagnosis) => diagnosis,
-                None => return decide(table, pod, all, seed),
+                None => return decide_counting(table, pod, all, seed, meter),
             }
         };
         self.nobody = Some(diagnosis.clone());
@@ -443,8 +503,8 @@ impl Class {
     }
 
     /// Sums up what keeps the pod from each node, if each node says it for itself.
-    fn diagnose(&self, table: &Table, all: &Snapshot) -> Option<Diagnosis> {
-        let checks = Checks::prepare_local(table, &self.pod, all)?;
+    fn diagnose(&self, table: &Table, all: &Snapshot, meter: &Meter) -> Option<Diagnosis> {
+        let checks = Checks::prepare_local(table, &self.pod, all, meter)?;
         let (mut tally, mut resolvable) = (checks.tally(), Vec::new());
         for group in self.index.groups() {
             let verdict = Verdict {
@@ -476,7 +536,8 @@ impl Class {
     /// The slots of the nodes that pass, with their scores, as the tests compare them.
     #[cfg(test)]
     pub(super) fn judged(&self, table: &Table, all: &Snapshot) -> Vec<(u32, i64)> {
-        let groups = self.groups(table, all).into_iter();
+        let groups = self.groups(table, all, &Meter::default());
+        let groups = groups.into_iter();
         let each = groups.flat_map(|(group, more)| {
             let slots = group.slots();
             slots.map(move |(slot, score)| (slot, score + more))

@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::cluster::Cluster;
-use crate::decide::{filter, score};
+use crate::decide::{decide, filter, score};
 use crate::diagnosis::Diagnosis;
 use crate::kit::{self, Random, merge, requests};
 use crate::plugins::{
@@ -392,9 +392,10 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
         let profile = world.random.below(profiles);
         let (table, all) = (&tables[profile], world.model.snapshot());
         let lot = world.random.next();
-        let naive = filter(table, &pod, all, lot);
+        let off = Meter::default();
+        let naive = filter(table, &pod, all, lot, &off);
         let at = format!("seed {seed}, decision {i}, profile {profile}");
-        let decision = match engine.class(profile, table, &pod, all) {
+        let decision = match engine.class(profile, table, &pod, all, &off) {
             None => {
                 counts.alone += 1;
                 decide(table, &pod, all, lot)
@@ -404,7 +405,7 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
                 counts.tracked += usize::from(class.is_tracked());
                 match &naive {
                     Ok(feasible) => {
-                        let totals = score(table, &pod, all, feasible);
+                        let totals = score(table, &pod, all, feasible, &off);
                         let mut expected: Vec<(u32, i64)> =
                             feasible.iter().copied().zip(totals).collect();
                         expected.sort_unstable();
@@ -416,7 +417,7 @@ fn compare(seed: u64, decisions: usize, counts: &mut Counts) {
                         counts.nowhere += 1;
                     }
                 }
-                let decision = class.decide(table, &pod, all, lot);
+                let decision = class.decide(table, &pod, all, lot, &off);
                 if let Decision::Bind { node, score } = &decision {
                     let most = judged.iter().map(|(_, score)| *score).max().unwrap();
                     let slot = all.slot(node).unwrap();
@@ -474,7 +475,7 @@ fn what_one_pod_of_a_controller_is_does_not_count_for_the_others() {
     let (table, mut engine) = (Table::default(), Engine::patient(1));
     cluster.put_pod(refusing("x", "app", "web"), "a");
     let mut fitting = |pod: &Arc<PodInfo>, cluster: &Cluster| {
-        let class = engine.class(0, &table, pod, cluster.snapshot());
+        let class = engine.class(0, &table, pod, cluster.snapshot(), &Meter::default());
         class.map(|class| class.judged(&table, cluster.snapshot()).len())
     };
     let [first, second] = ["web-0", "web-1"].map(|name| labelled(name, json!({ PERSONAL: name })));

@@ -436,7 +436,12 @@ fn what_sums_tell_is_what_trying_would() {
             let Decision::Nobody(diagnosis) = decide(&table, &pod, all.snapshot(), 0) else {
                 continue;
             };
-            let prepare = || Checks::prepare(&table, &pod, all.snapshot()).ok().unwrap();
+            let off = Meter::default();
+            let prepare = || {
+                Checks::prepare(&table, &pod, all.snapshot(), &off)
+                    .ok()
+                    .unwrap()
+            };
             let seed = random.next();
             let by_sums = tried(&prepare(), &pod, &all, &diagnosis.resolvable, seed);
             let plainly = tried(

@@ -26,20 +26,8 @@ pub(super) enum Why {
     Happened(Events),
 }
 
-/// By what a pod came, in upstream's words (`framework/events.go`): first the kinds of [`Events`] by their numbers.
-const LABELS: [&str; Events::KINDS + 7] = [
-    "NodeAdd",
-    "NodeUpdateNodeLabel",
-    "NodeUpdateNodeTaint",
-    "NodeUpdateNodeAllocatable",
-    "AssignedPodAdd",
-    "AssignedPodUpdatePodLabel",
-    "AssignedPodDelete",
-    "UnscheduledPodUpdate",
-    "PersistentVolumeClaimUpdate",
-    "NodeDelete",
-    "NamespaceUpdate",
-    "NodeUpdateNodeDeclaredFeature",
+/// By what else than the kinds of [`Events`] a pod came, in upstream's words (`framework/events.go`).
+const OTHERS: [&str; 7] = [
     "UnscheduledPodAdd",
     "UnscheduledPodUpdate",
     "ScheduleAttemptFailure",
@@ -48,6 +36,8 @@ const LABELS: [&str; Events::KINDS + 7] = [
     "ForceActivate",
     "UnschedulableTimeout",
 ];
+/// First the kinds of [`Events`] by their numbers, then the others.
+const LABELS: usize = Events::KINDS + OTHERS.len();
 
 const QUEUES: [&str; 3] = ["active", "backoff", "unschedulable"];
 
@@ -70,7 +60,7 @@ impl Why {
 
 /// The counters.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Incoming([[u64; LABELS.len()]; QUEUES.len()]);
+pub(super) struct Incoming([[u64; LABELS]; QUEUES.len()]);
 
 impl Incoming {
     /// A pod came to this place. Pods with gates are in no queue.
@@ -91,7 +81,8 @@ impl Incoming {
     /// Those that are not 0: the queue, the event, how often.
     pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         QUEUES.iter().zip(&self.0).flat_map(|(queue, counts)| {
-            let counts = LABELS.iter().zip(counts).filter(|(_, count)| **count > 0);
+            let labels = Events::NAMES.iter().chain(&OTHERS);
+            let counts = labels.zip(counts).filter(|(_, count)| **count > 0);
             counts.map(|(event, count)| (*queue, *event, *count))
         })
     }

@@ -7,6 +7,7 @@ use scheduler::cluster::Cluster;
 use scheduler::config::Config;
 use scheduler::decide::{Decision, decide};
 use scheduler::engine::Engine;
+use scheduler::meter::Meter;
 use scheduler::plugins::Table;
 use serde_json::json;
 use std::sync::Arc;
@@ -64,10 +65,10 @@ fn pods_go_to_the_cheapest_node_and_to_none_that_is_too_expensive() {
 #[test]
 fn many_that_are_alike_are_decided_about_as_each_would_be() {
     let (mut all, table) = (cluster(&[Some("40"), Some("8"), Some("7"), None]), table());
-    let mut engine = Engine::default();
+    let (mut engine, meter) = (Engine::default(), Meter::default());
     for index in 0..14 {
         let pod = pod(&format!("p{index}"), Some("50"));
-        let decided = place(engine.decide(0, &table, &pod, all.snapshot(), 0));
+        let decided = place(engine.decide(0, &table, &pod, all.snapshot(), 0, &meter));
         assert_eq!(decided, place(decide(&table, &pod, all.snapshot(), 0)));
         if all.snapshot().get(&decided).is_some() {
             all.assume(pod, &decided);

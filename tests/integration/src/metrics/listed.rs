@@ -16,7 +16,6 @@ const LISTED: &str = include_str!("listed.txt");
 const NOT_HERE: &str = "what it counts is not here";
 const GO: &str = "about the inside of client-go or of upstream's own registry of metrics";
 const ELSEWHERE: &str = "shown at /metrics/resources, as upstream's are";
-const MISSING: &str = "missing";
 
 /// Metrics that are not shown, by what their names begin with, and why.
 const ABSENT: &[(&str, &str)] = &[
@@ -49,16 +48,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("registered_metrics_total", GO),
     ("informer_", GO),
     ("rest_client_transport_", GO),
-    ("kubernetes_healthcheck", MISSING),
-    ("rest_client_dns_resolution_", MISSING),
-    ("rest_client_request_retries_total", MISSING),
-    ("rest_client_request_size_bytes", MISSING),
-    ("rest_client_response_size_bytes", MISSING),
-    ("scheduler_plugin_", MISSING),
-    ("scheduler_pod_scheduled_after_flush_total", MISSING),
-    ("scheduler_queueing_hint_", MISSING),
-    ("scheduler_volume_scheduling_stage_error_total", MISSING),
-    ("version_info", MISSING),
 ];
 
 /// Metrics with fewer labels than upstream's: a program that no Go compiler has made has nothing to say there.

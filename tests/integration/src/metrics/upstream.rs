@@ -1,5 +1,6 @@
 //! The metrics of upstream's controllers at v1.36 (`pkg/controller/**/metrics*.go`,
-//! `staging/src/k8s.io/endpointslice/metrics`, `pkg/volume/util/metrics.go`).
+//! `staging/src/k8s.io/endpointslice/metrics`, `pkg/volume/util/metrics.go`), and those that all of its programs have of
+//! their requests, version and checks (`component-base/metrics/prometheus`; checks are on a page of their own).
 
 use std::collections::BTreeSet;
 
@@ -75,6 +76,15 @@ pv_collector_unbound_pvc_count gauge ALPHA namespace,storage_class,volume_attrib
 retroactive_storageclass_total counter ALPHA - - always
 retroactive_storageclass_errors_total counter ALPHA - - always
 volume_operation_errors_total counter ALPHA plugin_name,operation_name - seldom
+rest_client_requests_total counter ALPHA code,host,method - always
+rest_client_request_duration_seconds histogram ALPHA host,verb 0.005,0.025,0.1,0.25,0.5,1,2,4,8,15,30,60 always
+rest_client_request_size_bytes histogram ALPHA host,verb 64,256,512,1024,4096,16384,65536,262144,1048576,4194304,16777216 always
+rest_client_response_size_bytes histogram ALPHA host,verb 64,256,512,1024,4096,16384,65536,262144,1048576,4194304,16777216 always
+rest_client_request_retries_total counter ALPHA code,host,verb - seldom
+rest_client_dns_resolution_duration_seconds histogram ALPHA host 0.005,0.025,0.1,0.25,0.5,1,2,4,8,15,30 seldom
+version_info gauge ALPHA binary,component,emulation,min_compat - always
+kubernetes_healthcheck gauge STABLE name,type - seldom
+kubernetes_healthchecks_total counter STABLE name,status,type - seldom
 volume_operation_total_errors counter ALPHA plugin_name,operation_name - seldom
 ";
 
