@@ -25,7 +25,7 @@ pub async fn why(client: &Client, pod: &Pod, options: &Options) -> Result<Answer
     let info = Arc::new(PodInfo::of(pod));
     let name = info.spec().scheduler_name.as_deref();
     let name = name.filter(|name| !name.is_empty());
-    let name = name.unwrap_or(scheduler::DEFAULT);
+    let name = name.unwrap_or(scheduler::DEFAULT_SCHEDULER);
     let mut profiles = options.profiles.iter();
     let profile = profiles.find(|profile| name == profile.name);
     let profile = profile.ok_or("the pod's scheduler has no profile")?;

@@ -150,7 +150,9 @@ pub fn make_room(info: &PodInfo, room: &Room, now: Timestamp) -> Plan {
 
 fn mark(info: &PodInfo, victim: &PodInfo, now: Timestamp) -> Action {
     let by = info.spec().scheduler_name.as_deref();
-    let by = by.filter(|name| !name.is_empty()).unwrap_or(crate::DEFAULT);
+    let by = by
+        .filter(|name| !name.is_empty())
+        .unwrap_or(crate::DEFAULT_SCHEDULER);
     let old = victim.condition(preempt::CONDITION);
     let since = old
         .filter(|old| old.status == "True")

@@ -224,7 +224,7 @@ fn profile(
     let given: Given = part(given, at)?;
     let name = given
         .scheduler_name
-        .unwrap_or_else(|| crate::DEFAULT.to_owned());
+        .unwrap_or_else(|| crate::DEFAULT_SCHEDULER.to_owned());
     if name.is_empty() {
         return Err(format!("{at}.schedulerName: is empty"));
     }

@@ -454,7 +454,7 @@ pub(crate) fn scheduler_of(pod: &Pod) -> &str {
     let spec = pod.spec.as_ref();
     let name = spec.and_then(|spec| spec.scheduler_name.as_deref());
     name.filter(|name| !name.is_empty())
-        .unwrap_or(crate::DEFAULT)
+        .unwrap_or(crate::DEFAULT_SCHEDULER)
 }
 
 /// The plugins for a pod.

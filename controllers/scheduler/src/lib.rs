@@ -81,13 +81,11 @@ use crate::plugins::Table;
 use crate::queue::Backoff;
 use crate::shell::Shell;
 use jiff::SignedDuration;
+pub use objects::pod::DEFAULT_SCHEDULER;
 use runtime::Runtime;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Upstream's name of the default scheduler: what pods name without being told otherwise, and the source of events.
-pub const DEFAULT: &str = "default-scheduler";
 
 /// What a scheduler is told when it starts.
 pub struct Options {
@@ -103,7 +101,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self::named(DEFAULT)
+        Self::named(DEFAULT_SCHEDULER)
     }
 }
 

@@ -11,6 +11,9 @@ use crate::{conditions, meta};
 /// Pods with a lower value of this annotation are deleted first when a set shrinks.
 pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
+/// The `schedulerName` of a pod that is told no other: what kube-scheduler serves unless it is told otherwise.
+pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
 /// The phase; `Pending` until a status says otherwise.
 pub fn phase(pod: &Pod) -> &str {
     let phase = pod

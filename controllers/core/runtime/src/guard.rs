@@ -35,6 +35,7 @@ mod words;
 
 pub use duties::Duties;
 pub use look::STOCK_NAMESPACE;
+pub use pulse::{Beat, Pulse};
 pub use sign::PROBE;
 pub use standing::{HAND_OVER, HandOver, STANDING, Standing, State};
 pub use words::flag;
@@ -44,6 +45,7 @@ use crate::lease::{Board, ElectionOptions, Leadership, Notes, holder};
 use clap::ValueEnum;
 use kube::{Client, Error};
 use look::Eye;
+use objects::pod::DEFAULT_SCHEDULER;
 use sign::SIGNS;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +58,6 @@ const OFTEN: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_secs(5);
 /// A stock process that was at work and is gone comes back, unless it was taken out for good.
 const GRACE: Duration = Duration::from_mins(1);
-/// What kube-scheduler serves if it is told nothing else.
-const DEFAULT_SCHEDULER: &str = "default-scheduler";
 /// Our own word on our Lease is there with the next renewal.
 const WRITTEN: Duration = Duration::from_secs(5);
 

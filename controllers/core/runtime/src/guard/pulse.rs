@@ -13,7 +13,7 @@ const USUAL: Duration = Duration::from_secs(15);
 
 /// What has been seen of one Lease.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub struct Pulse {
     /// Its version, and since when it is that.
     seen: Option<(String, Instant)>,
     /// Whether it was seen to change.
@@ -22,8 +22,10 @@ pub(super) struct Pulse {
 
 /// What follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub enum Beat {
+    /// It is renewed.
     Alive,
+    /// It was not renewed for as long as it holds.
     Dead,
     /// It has not been looked at for long enough.
     Unknown,
@@ -31,7 +33,7 @@ pub(super) enum Beat {
 
 impl Pulse {
     /// Takes down that the Lease is like this `at` this moment, which is `now` by our clock.
-    pub(super) fn feel(&mut self, lease: &Lease, now: Timestamp, at: Instant) -> Beat {
+    pub fn feel(&mut self, lease: &Lease, now: Timestamp, at: Instant) -> Beat {
         let version = lease.metadata.resource_version.as_deref();
         let version = version.unwrap_or_default();
         let spec = lease.spec.as_ref();
