@@ -20,8 +20,8 @@ const LABEL: &str = "corten.dev/check";
 
 /// `corten check`
 pub(crate) async fn run(args: Check) -> Result<ExitCode> {
-    let config = args::config(&args.client, "corten-check").await?;
-    let namespace = args.client.namespace.clone();
+    let config = args::config(&args.server.client(), "corten-check").await?;
+    let namespace = args.namespace.clone();
     let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config)?;
     args::check_server(&client).await?;

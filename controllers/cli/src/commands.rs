@@ -5,6 +5,7 @@ use crate::{check, crds, kubectl, parts, rollout, state, takeover, up, why};
 use clap::{Args, Parser, Subcommand};
 use controlplane::AssetOptions;
 use jiff::SignedDuration;
+use objects::pod::DEFAULT_SCHEDULER;
 use registry::Settings;
 use runtime::args::{ClientArgs, LoggingArgs};
 use runtime::guard::IfStockRuns;
@@ -16,7 +17,13 @@ use std::time::Duration;
 
 /// Kubernetes' control loops in Rust, against a real kube-apiserver.
 #[derive(Debug, Parser)]
-#[command(name = "corten", version, about, disable_help_subcommand = true)]
+#[command(
+    name = "corten",
+    version,
+    propagate_version = true,
+    about,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -62,6 +69,29 @@ pub(crate) struct DataArgs {
     /// Folder of etcd's data, keys, logs and the kubeconfig [default: ~/.local/share/corten]
     #[arg(long, value_name = "DIR", env = "CORTEN_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Which API server, for what is no loop and looks after no namespace.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Client")]
+pub(crate) struct ServerArgs {
+    /// Path of a kubeconfig [default: $KUBECONFIG, ~/.kube/config, or the service account of the pod]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// URL of the API server, in place of the kubeconfig's
+    #[arg(long, value_name = "URL")]
+    master: Option<String>,
+}
+
+impl ServerArgs {
+    /// The same as a loop is told it.
+    pub(crate) fn client(&self) -> ClientArgs {
+        ClientArgs {
+            kubeconfig: self.kubeconfig.clone(),
+            master: self.master.clone(),
+            ..ClientArgs::default()
+        }
+    }
 }
 
 /// What hollow nodes are like.
@@ -241,7 +271,7 @@ impl ManagerArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Scheduler {
     /// Pods with this schedulerName are ours
-    #[arg(long, value_name = "NAME", default_value = "default-scheduler")]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_SCHEDULER)]
     pub(crate) scheduler_name: String,
     /// Profiles, plugins and their arguments: a KubeSchedulerConfiguration
     #[arg(long, value_name = "FILE", conflicts_with = "scheduler_name")]
@@ -307,8 +337,11 @@ pub(crate) struct Check {
     /// How long its replica may take to become available
     #[arg(long, value_name = "DURATION", value_parser = runtime::args::parse_duration, default_value = "2m")]
     pub(crate) timeout: Duration,
+    /// Its namespace [default: the kubeconfig's]
+    #[arg(help_heading = "Client", long, value_name = "NAME", value_parser = runtime::args::parse_namespace)]
+    pub(crate) namespace: Option<String>,
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
+    pub(crate) server: ServerArgs,
 }
 
 /// Where the stock programs' static pods are, and what of them.
@@ -349,7 +382,7 @@ pub(crate) struct HandOverArgs {
     #[arg(long, value_name = "DURATION", value_parser = runtime::args::parse_duration, default_value = "3m")]
     pub(crate) timeout: Duration,
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
+    pub(crate) server: ServerArgs,
 }
 
 /// One of the stock programs.

@@ -21,7 +21,8 @@ mod up;
 mod view;
 mod why;
 
-use clap::Parser;
+use runtime::args;
+use runtime::serve::{Misuse, threads};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -29,8 +30,8 @@ fn main() -> ExitCode {
     // A kernel that has none of them refuses, which is as well.
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
-    let command = commands::Cli::parse_from(names::words(std::env::args_os())).command;
-    let result = match runtime::serve::threads() {
+    let command = names::parse(std::env::args_os()).command;
+    let result = match threads() {
         Ok(threads) => threads.block_on(command.run()),
         Err(error) => Err(anyhow::Error::from(error)),
     };
@@ -38,7 +39,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("corten: {error:#}");
-            match error.is::<runtime::serve::Misuse>() {
+            // What is wrong with a flag, a file or the way to the API server.
+            match error.is::<Misuse>() || error.is::<args::Error>() {
                 true => ExitCode::from(2),
                 false => ExitCode::FAILURE,
             }

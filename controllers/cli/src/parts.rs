@@ -1,8 +1,9 @@
 //! The parts of a cluster one by one: the commands `controllers`, `scheduler` and `nodes`.
 
 use crate::commands::{Controllers, Nodes, Scheduler};
+use registry::Settings;
 use registry::whole::{run_controllers, run_nodes};
-use registry::{Entry, Settings};
+use runtime::Runtime;
 use runtime::args::{self, CONTROLLERS_PORT, SCHEDULER_PORT};
 use runtime::guard::Duties;
 use runtime::serve::{Component, Misuse, serve, serve_as};
@@ -30,19 +31,7 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
         }
     };
     let manager = flags.manager;
-    // Only those that do something: nobody may be told to leave the others alone. What is wrong with the settings is told
-    // when they are used.
-    let config = args::config(&flags.common.client, component.name).await;
-    let root_ca = config.ok().and_then(|config| args::root_ca(&config));
-    let root_ca = root_ca.or_else(|| file.as_ref().map(|_| String::new()));
-    let settings = manager.settings(root_ca).ok();
-    let works = |entry: &&&Entry| settings.as_ref().is_none_or(|set| entry.works(set));
-    let working = chosen
-        .iter()
-        .filter(works)
-        .map(|entry| entry.name.to_owned());
-    let duties = Duties::Controllers(working.collect());
-    serve_as(component, duties, flags.common, |runtime, config| {
+    serve_as(component, flags.common, |config| {
         let root_ca = match file {
             Some(file) => {
                 let read = std::fs::read_to_string(&file);
@@ -57,7 +46,11 @@ pub(crate) async fn controllers(flags: Controllers) -> ExitCode {
             ended_pods,
             ..manager.settings(root_ca)?
         };
-        run_controllers(runtime, family, &names, &settings)
+        // Only those that do something: nobody may be told to leave the others alone.
+        let working = chosen.iter().filter(|entry| entry.works(&settings));
+        let duties = Duties::Controllers(working.map(|entry| entry.name.to_owned()).collect());
+        let begin = move |runtime: &Runtime| run_controllers(runtime, family, &names, &settings);
+        Ok((duties, begin))
     })
     .await
 }
@@ -81,10 +74,13 @@ pub(crate) async fn scheduler(args: Scheduler) -> ExitCode {
         }
     };
     let duties = Duties::Pods(options.names());
-    serve_as(component, duties, args.common, |runtime, _| {
-        let scheduler = scheduler::Scheduler::new(runtime, options).map_err(Misuse)?;
-        scheduler.run();
-        Ok(())
+    serve_as(component, args.common, |_| {
+        let begin = |runtime: &Runtime| {
+            let scheduler = scheduler::Scheduler::new(runtime, options).map_err(Misuse)?;
+            scheduler.run();
+            Ok(())
+        };
+        Ok((duties, begin))
     })
     .await
 }
@@ -105,9 +101,11 @@ pub(crate) async fn nodes(args: Nodes) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    serve(component, args.common, |runtime, _| {
-        run_nodes(runtime, options);
-        Ok(())
+    serve(component, args.common, |_| {
+        Ok(|runtime: &Runtime| {
+            run_nodes(runtime, options);
+            Ok(())
+        })
     })
     .await
 }

@@ -30,9 +30,9 @@ use kube::api::{Api, ListParams};
 use manifest::Edit;
 use place::Place;
 use runtime::args;
-use runtime::guard::HandOver;
+use runtime::guard::{Beat, HandOver};
 use runtime::serve::Misuse;
-use scene::{Life, MANAGER, Parts, SCHEDULER, Scene, Watcher};
+use scene::{MANAGER, Parts, SCHEDULER, Scene, Watcher};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -266,12 +266,8 @@ fn place_of(args: &HandOverArgs) -> Result<Place> {
 }
 
 async fn client(args: &HandOverArgs, agent: &str) -> Result<Client> {
-    let config = args::config(&args.client, agent).await;
-    let config = config.map_err(|error| Misuse(error.to_string()))?;
-    let client = Client::try_from(config)?;
-    args::check_server(&client)
-        .await
-        .map_err(|error| Misuse(error.to_string()))?;
+    let client = Client::try_from(args::config(&args.server.client(), agent).await?)?;
+    args::check_server(&client).await?;
     Ok(client)
 }
 
@@ -317,7 +313,7 @@ async fn ready(watcher: &mut Watcher, args: &HandOverArgs) -> Result<Scene> {
 /// What changes hands: what there are processes of ours for, if not told otherwise.
 fn parts(args: &HandOverArgs, scene: &Scene) -> Parts {
     let only = |part: Only| args.only.is_none_or(|only| only == part);
-    let lives = || scene.ours.iter().filter(|one| one.life != Life::Dead);
+    let lives = || scene.ours.iter().filter(|one| one.life != Beat::Dead);
     Parts {
         controllers: only(Only::Controllers)
             && lives().any(|one| !one.standing.controllers.is_empty()),

@@ -103,9 +103,7 @@ async fn against(up: &Up, client: &ClientArgs, manifests: &[Manifest]) -> anyhow
         return Err(Misuse("--detach is for a cluster of our own; run `corten controllers`, `scheduler` and `nodes` as services instead".into()).into());
     }
     init_log(up)?;
-    let config = args::config(client, "corten")
-        .await
-        .map_err(|error| Misuse(error.to_string()))?;
+    let config = args::config(client, "corten").await?;
     eprintln!("• running against {}", config.cluster_url);
     let settings = ManagerArgs::default().settings(args::root_ca(&config))?;
     free(&config, up).await?;

@@ -1,7 +1,9 @@
 //! The table of controllers: adding one is a line here. `corten` runs those that `--controllers` names, the tests run
-//! all of them and have upstream run the same. [`whole`] is what a cluster has besides, [`why`] what is asked of one.
+//! all of them and have upstream run the same. [`whole`] is what a cluster has besides, [`why`] what is asked of one,
+//! [`programs`] what the parts are called as programs.
 #![forbid(unsafe_code)]
 
+pub mod programs;
 pub mod roles;
 pub mod whole;
 pub mod why;

@@ -3,6 +3,7 @@
 use crate::plugin::Own;
 use crate::{Options, Scheduler};
 use clap::Parser;
+use runtime::Runtime;
 use runtime::guard::Duties;
 use runtime::serve::{CommonArgs, Component, Misuse, serve_as};
 use std::path::PathBuf;
@@ -38,10 +39,13 @@ pub async fn run(own: &[Own]) -> ExitCode {
         }
     };
     let duties = Duties::Pods(options.names());
-    serve_as(component, duties, args.common, |runtime, _| {
-        let scheduler = Scheduler::new(runtime, options).map_err(Misuse)?;
-        scheduler.run();
-        Ok(())
+    serve_as(component, args.common, |_| {
+        let begin = |runtime: &Runtime| {
+            let scheduler = Scheduler::new(runtime, options).map_err(Misuse)?;
+            scheduler.run();
+            Ok(())
+        };
+        Ok((duties, begin))
     })
     .await
 }

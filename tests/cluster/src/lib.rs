@@ -37,10 +37,10 @@ pub use audit::{Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Kind, Namespace, alone, with_namespace};
-pub use program::{program, standalone};
+pub use program::{program, programs, standalone};
 pub use rights::Rights;
 pub use second::Second;
-pub use shown::{free_port, scrape};
+pub use shown::{free_port, page, scrape};
 pub use static_pods::StaticPods;
 
 use anyhow::{Context, Result, anyhow};

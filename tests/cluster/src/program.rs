@@ -1,6 +1,8 @@
-//! The program `corten`, for those who test it as its users run it.
+//! The program `corten`, and each part as a program of its own, for those who test them as their users run them.
 
 use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +33,68 @@ pub fn program(given: Option<PathBuf>) -> Result<PathBuf> {
         profile.join(" ")
     );
     Ok(file)
+}
+
+/// Each program that Cargo makes of `controllers`, by its name: `corten`, and every part alone. Only under `cargo test`.
+///
+/// # Errors
+/// They cannot be built.
+pub fn programs() -> Result<BTreeMap<String, PathBuf>> {
+    let mut ask = cargo().context("this runs under cargo test")?;
+    ask.args(["metadata", "--no-deps", "--offline", "--format-version=1"]);
+    let told = ask.output().context("cargo metadata")?;
+    let said = String::from_utf8_lossy(&told.stderr);
+    ensure!(told.status.success(), "cargo metadata: {said}");
+    let Metadata { packages, root } = serde_json::from_slice(&told.stdout)?;
+    let ours = root.join("controllers");
+    let mut build = cargo().context("this runs under cargo test")?;
+    build.args(["build", "--quiet", "--bins"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let (mut made, corten) = (BTreeMap::new(), there()?);
+    for package in packages
+        .iter()
+        .filter(|one| one.manifest.starts_with(&ours))
+    {
+        let programs = package
+            .targets
+            .iter()
+            .filter(|target| target.kind == ["bin"]);
+        let before = made.len();
+        made.extend(programs.map(|one| (one.name.clone(), corten.with_file_name(&one.name))));
+        if made.len() > before {
+            build.args(["--package", &package.name]);
+        }
+    }
+    let built = build.status().context("cargo")?.success();
+    ensure!(built, "the programs could not be built");
+    for file in made.values() {
+        ensure!(file.is_file(), "there is no {}", file.display());
+    }
+    Ok(made)
+}
+
+/// What Cargo says of the workspace.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    #[serde(rename = "workspace_root")]
+    root: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    #[serde(rename = "manifest_path")]
+    manifest: PathBuf,
+    targets: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
 }
 
 /// The program for a container: linked statically and without symbols, copied to `to`. Only the last step of the build is

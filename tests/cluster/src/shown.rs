@@ -4,7 +4,10 @@ use crate::{Cluster, Namespace};
 use anyhow::{Context, Result};
 use kube::{Client, Config};
 use plan::Metric;
+use rand::random_range;
 use runtime::metrics::Metrics;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where the metrics of whoever acts now are to be had; nowhere if nobody does.
@@ -19,13 +22,17 @@ pub(crate) enum Source {
     Theirs(u16),
 }
 
+/// Ports that systems give to nobody who does not ask for them: others are taken by connections before they are used.
+const ASKED_FOR: Range<u16> = 20_000..32_000;
+
 /// A port of this machine that nobody listens on now.
 ///
 /// # Errors
 /// There is none.
 pub fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    Ok(listener.local_addr()?.port())
+    let mut some = (0..100).map(|_| random_range(ASKED_FOR));
+    let free = some.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.context("no port is free")
 }
 
 /// The metrics of a program at this address, as text.
@@ -45,7 +52,11 @@ pub(crate) async fn checked(address: &str) -> Result<String> {
     page(address, "/metrics/slis").await
 }
 
-async fn page(address: &str, path: &str) -> Result<String> {
+/// What a program at this address shows there, as text.
+///
+/// # Errors
+/// It does not answer, or not with 200.
+pub async fn page(address: &str, path: &str) -> Result<String> {
     let mut config = Config::new(address.parse()?);
     // Its certificate is one that it made for itself.
     config.accept_invalid_certs = true;

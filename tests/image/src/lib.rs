@@ -20,8 +20,6 @@ use tar::{Entry, What};
 pub const USER: u32 = 65532;
 /// Where the program is in the image.
 pub const PROGRAM: &str = "corten";
-/// Upstream's names of what is no single controller.
-const PARTS: [&str; 3] = ["corten-nodes", "kube-controller-manager", "kube-scheduler"];
 
 const PASSWD: &str = "nonroot:x:65532:65532:nonroot:/:/nowhere\n";
 const GROUP: &str = "nonroot:x:65532:\n";
@@ -46,7 +44,7 @@ pub fn contents(program: &Path, bill: &bill::Bill) -> Result<Vec<Entry>> {
         file("licences/others.txt", 0o644, bill.licences.clone().into()),
         file("sbom.cdx.json", 0o644, format!("{:#}\n", bill.sbom).into()),
     ];
-    for name in names() {
+    for name in registry::programs::names().chain([PROGRAM]) {
         entries.push(Entry {
             path: format!("bin/{name}"),
             what: What::Link(format!("/{PROGRAM}")),
@@ -74,13 +72,6 @@ pub fn label<'a>(name: &'a str, machine: &'a str) -> Label<'a> {
         config,
         about,
     }
-}
-
-/// The names under which the program is one of its parts, and its own.
-fn names() -> impl Iterator<Item = &'static str> {
-    let controllers = registry::roles::all().map(|role| role.name);
-    let controllers = controllers.filter(|name| name.ends_with("-controller"));
-    controllers.chain(PARTS).chain([PROGRAM])
 }
 
 /// Writes the contents under `folder`.

@@ -4,32 +4,23 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use runtime::guard::{self, HAND_OVER, HandOver, STOCK_NAMESPACE, Standing, State};
+use objects::pod::DEFAULT_SCHEDULER;
+use runtime::Clock;
+use runtime::guard::{self, Beat, HAND_OVER, HandOver, Pulse, STOCK_NAMESPACE, Standing, State};
 use runtime::lease::{holder, is_ours};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use tokio::time::Instant;
 
-/// Who has not renewed a Lease for so long is gone.
-const GONE: Duration = Duration::from_secs(15);
 pub(super) const MANAGER: &str = "kube-controller-manager";
 pub(super) const SCHEDULER: &str = "kube-scheduler";
-const DEFAULT_SCHEDULER: &str = "default-scheduler";
-
-/// Whether a holder renews its Lease, by what was seen of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Life {
-    Alive,
-    Dead,
-    Unknown,
-}
 
 /// A process of ours that holds a Lease and says how it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Ours {
     pub(super) namespace: String,
     pub(super) name: String,
-    pub(super) life: Life,
+    pub(super) life: Beat,
     pub(super) standing: Standing,
 }
 
@@ -38,7 +29,7 @@ pub(super) struct Ours {
 pub(super) struct Scene {
     pub(super) ours: Vec<Ours>,
     /// Who of the stock programs holds its Lease, by the program's name.
-    pub(super) stock: BTreeMap<&'static str, (String, Life)>,
+    pub(super) stock: BTreeMap<&'static str, (String, Beat)>,
 }
 
 /// What of the stock programs' work changes hands.
@@ -75,20 +66,20 @@ impl Ours {
 impl Scene {
     /// Those of ours that take part, as far as they live for all that is known.
     pub(super) fn ours(&self, parts: Parts) -> impl Iterator<Item = &Ours> {
-        let lives = move |one: &&Ours| one.life != Life::Dead && one.has(parts);
+        let lives = move |one: &&Ours| one.life != Beat::Dead && one.has(parts);
         self.ours.iter().filter(lives)
     }
 
     /// The controllers that they have.
     pub(super) fn controllers(&self) -> Vec<String> {
-        let all = self.ours.iter().filter(|one| one.life != Life::Dead);
+        let all = self.ours.iter().filter(|one| one.life != Beat::Dead);
         let names: BTreeSet<&String> = all.flat_map(|one| &one.standing.controllers).collect();
         names.into_iter().cloned().collect()
     }
 
     /// Of whom it is not known whether he lives.
     pub(super) fn unknown(&self, parts: Parts) -> Vec<String> {
-        let ours = self.ours(parts).filter(|one| one.life == Life::Unknown);
+        let ours = self.ours(parts).filter(|one| one.life == Beat::Unknown);
         ours.map(|one| format!("is {} renewed?", one.lease()))
             .collect()
     }
@@ -102,7 +93,7 @@ impl Scene {
             let other = self
                 .stock
                 .get(stock)
-                .filter(|(_, life)| *life != Life::Dead);
+                .filter(|(_, life)| *life != Beat::Dead);
             let by = other.map_or("", |(by, _)| by);
             match one.standing.state {
                 State::Checks => missing.push(format!("{lease} looks at what {stock} ({by}) does")),
@@ -152,7 +143,7 @@ impl Scene {
                 Some((by, _)) if *stock == MANAGER && before == Some(by) => {
                     missing.push(format!("{stock} ({by}) has not been started again yet"));
                 }
-                Some((_, Life::Alive)) => {}
+                Some((_, Beat::Alive)) => {}
                 _ => missing.push(format!("{stock} does not lead yet")),
             }
         }
@@ -175,14 +166,16 @@ impl Scene {
 /// Reads the Leases again and again, and so knows who lives.
 pub(super) struct Watcher {
     client: Client,
-    /// The version of each, since when, and whether it was another before.
-    seen: BTreeMap<(String, String), (String, Instant, bool)>,
+    clock: Clock,
+    /// What has been seen of each.
+    seen: BTreeMap<(String, String), Pulse>,
 }
 
 impl Watcher {
     pub(super) fn new(client: Client) -> Self {
         Self {
             client,
+            clock: Clock::system(),
             seen: BTreeMap::new(),
         }
     }
@@ -220,20 +213,10 @@ impl Watcher {
         Ok(scene)
     }
 
-    fn life(&mut self, namespace: &str, name: &str, lease: &Lease) -> Life {
-        let version = lease.resource_version().unwrap_or_default();
+    fn life(&mut self, namespace: &str, name: &str, lease: &Lease) -> Beat {
         let key = (namespace.to_owned(), name.to_owned());
-        let now = Instant::now();
-        let entry = self.seen.entry(key);
-        let (seen, since, beats) = entry.or_insert_with(|| (version.clone(), now, false));
-        if *seen != version {
-            (*seen, *since, *beats) = (version, now, true);
-        }
-        match (since.elapsed() > GONE, beats) {
-            (true, _) => Life::Dead,
-            (false, true) => Life::Alive,
-            (false, false) => Life::Unknown,
-        }
+        let pulse = self.seen.entry(key).or_default();
+        pulse.feel(lease, self.clock.now(), Instant::now())
     }
 
     /// Asks those that take part for something, or for nothing any more.
@@ -257,8 +240,8 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
-    use super::{Life, MANAGER, Ours, Parts, SCHEDULER, Scene};
-    use runtime::guard::{Standing, State};
+    use super::{MANAGER, Ours, Parts, SCHEDULER, Scene};
+    use runtime::guard::{Beat, Standing, State};
 
     const ALL: Parts = Parts {
         controllers: true,
@@ -271,7 +254,7 @@ mod tests {
         let one = |name: &str, controllers: &[&str], names: &[&str]| Ours {
             namespace: "ns".to_owned(),
             name: name.to_owned(),
-            life: Life::Alive,
+            life: Beat::Alive,
             standing: Standing {
                 by: "x".to_owned(),
                 state,
@@ -281,7 +264,7 @@ mod tests {
                 stock_at_work: Vec::new(),
             },
         };
-        let leads = some(stock).map(|by| (MANAGER, (by, Life::Alive)));
+        let leads = some(stock).map(|by| (MANAGER, (by, Beat::Alive)));
         Scene {
             ours: vec![
                 one("controllers", &["job-controller"], &[]),
@@ -324,7 +307,7 @@ mod tests {
         );
         let mut both = scene(State::Works, "cp_2", "cp_2");
         both.stock
-            .insert(SCHEDULER, ("cp_3".to_owned(), Life::Alive));
+            .insert(SCHEDULER, ("cp_3".to_owned(), Beat::Alive));
         assert_eq!(both.until_taken(ALL, true).len(), 1);
     }
 
@@ -336,11 +319,11 @@ mod tests {
             2,
             "the scheduler of another name goes on"
         );
-        scene.ours[0].life = Life::Dead;
+        scene.ours[0].life = Beat::Dead;
         assert_eq!(scene.until_idle(ALL).len(), 1);
         scene.ours[1].standing.state = State::StandsBy;
         assert!(scene.until_idle(ALL).is_empty());
-        scene.ours[1].life = Life::Unknown;
+        scene.ours[1].life = Beat::Unknown;
         assert_eq!(scene.unknown(ALL), ["is ns/scheduler renewed?"]);
         assert!(
             scene.controllers().is_empty(),
@@ -362,7 +345,7 @@ mod tests {
         }
         scene
             .stock
-            .insert(SCHEDULER, ("cp_3".to_owned(), Life::Alive));
+            .insert(SCHEDULER, ("cp_3".to_owned(), Beat::Alive));
         scene.ours[0].standing.stock_at_work = vec!["job-controller".to_owned()];
         assert!(scene.until_returned(ALL, None).is_empty());
         let missing = scene.until_returned(ALL, Some("cp_2"));

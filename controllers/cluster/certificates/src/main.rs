@@ -2,6 +2,7 @@
 
 use certificates::{CsrApprover, CsrCleaner, CsrSigner, Flags};
 use clap::Parser;
+use runtime::Runtime;
 use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, start};
 use std::process::ExitCode;
 
@@ -21,12 +22,15 @@ fn main() -> ExitCode {
         port: 10257,
     };
     let args = Args::parse();
-    start(component, args.common, move |runtime, _| {
-        if let Some(authorities) = args.signing.authorities().map_err(Misuse)? {
-            runtime.run(CsrSigner::new(authorities), WORKERS);
-        }
-        runtime.run(CsrApprover::new(runtime.reads()), WORKERS);
-        runtime.run(CsrCleaner, WORKERS);
-        Ok(())
+    start(component, args.common, |_| {
+        let authorities = args.signing.authorities().map_err(Misuse)?;
+        Ok(move |runtime: &Runtime| {
+            if let Some(authorities) = authorities {
+                runtime.run(CsrSigner::new(authorities), WORKERS);
+            }
+            runtime.run(CsrApprover::new(runtime.reads()), WORKERS);
+            runtime.run(CsrCleaner, WORKERS);
+            Ok(())
+        })
     })
 }

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use nodeipam::{Flags, NodeIpamController};
+use runtime::Runtime;
 use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, start};
 use std::process::ExitCode;
 
@@ -21,10 +22,12 @@ fn main() -> ExitCode {
         port: 10257,
     };
     let args = Args::parse();
-    start(component, args.common, move |runtime, _| {
+    start(component, args.common, |_| {
         // Who starts this program wants it to do its work.
         let options = args.ranges.options().map_err(Misuse)?;
-        runtime.run(NodeIpamController::new(options), WORKERS);
-        Ok(())
+        Ok(move |runtime: &Runtime| {
+            runtime.run(NodeIpamController::new(options), WORKERS);
+            Ok(())
+        })
     })
 }

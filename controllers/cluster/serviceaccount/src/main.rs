@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use jiff::SignedDuration;
-use runtime::args;
 use runtime::serve::{CommonArgs, Component, Misuse, WORKERS, start};
+use runtime::{Runtime, args};
 use serviceaccount::{
     Issuer, LegacyTokenCleaner, RootCaPublisher, ServiceAccountController, TokenController,
 };
@@ -31,22 +31,25 @@ fn main() -> ExitCode {
         port: 10257,
     };
     let flags = Args::parse();
-    start(component, flags.common, move |runtime, config| {
+    start(component, flags.common, |config| {
         let ca = args::root_ca(config);
-        if let Some(file) = flags.service_account_private_key_file {
-            let issuer = Issuer::open(&file);
-            let issuer = issuer
-                .map_err(|error| Misuse(format!("--service-account-private-key-file {error}")))?;
-            let controller = TokenController::new(issuer, ca.clone(), runtime.reads());
-            runtime.run(controller, WORKERS);
-        }
+        let issuer = flags.service_account_private_key_file.as_deref();
+        let issuer = issuer.map(Issuer::open).transpose();
+        let issuer = issuer
+            .map_err(|error| Misuse(format!("--service-account-private-key-file {error}")))?;
         let period = flags.legacy_service_account_token_clean_up_period;
         let period = SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX);
-        runtime.run(LegacyTokenCleaner::new(period), WORKERS);
-        runtime.run(ServiceAccountController, WORKERS);
-        if let Some(ca) = ca {
-            runtime.run(RootCaPublisher::new(ca), WORKERS);
-        }
-        Ok(())
+        Ok(move |runtime: &Runtime| {
+            if let Some(issuer) = issuer {
+                let controller = TokenController::new(issuer, ca.clone(), runtime.reads());
+                runtime.run(controller, WORKERS);
+            }
+            runtime.run(LegacyTokenCleaner::new(period), WORKERS);
+            runtime.run(ServiceAccountController, WORKERS);
+            if let Some(ca) = ca {
+                runtime.run(RootCaPublisher::new(ca), WORKERS);
+            }
+            Ok(())
+        })
     })
 }

@@ -170,20 +170,25 @@ impl Process {
         }
     }
 
-    /// Asks it to end (SIGTERM), kills it after `patience`, and waits until it is gone.
-    pub async fn stop(&mut self, patience: Duration) {
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            signal(self.pid, Signal::TERM);
-            if tokio::time::timeout(patience, self.child.wait())
-                .await
-                .is_err()
-            {
-                signal(self.pid, Signal::KILL);
-                // It cannot refuse; an error would mean that it is no longer our child.
-                drop(self.child.wait().await);
+    /// Asks it to end (SIGTERM), kills it after `patience`, and waits until it is gone. Gives how it ended, now or
+    /// before; none if it is no longer our child.
+    pub async fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let ended = match self.child.try_wait() {
+            Ok(None) => {
+                signal(self.pid, Signal::TERM);
+                match tokio::time::timeout(patience, self.child.wait()).await {
+                    Ok(ended) => ended.ok(),
+                    Err(_) => {
+                        // It cannot refuse.
+                        signal(self.pid, Signal::KILL);
+                        self.child.wait().await.ok()
+                    }
+                }
             }
-        }
+            ended => ended.ok().flatten(),
+        };
         self.gone();
+        ended
     }
 
     /// It has been waited for: lets the watcher go before the pid can be another's.

@@ -29,7 +29,7 @@ pub struct ClientArgs {
     #[arg(help_heading = "Client", long, value_name = "URL")]
     pub master: Option<String>,
     /// Look after this namespace only
-    #[arg(help_heading = "Client", long, value_name = "NAME")]
+    #[arg(help_heading = "Client", long, value_name = "NAME", value_parser = parse_namespace)]
     pub namespace: Option<String>,
     /// Accepted and ignored: requests are limited by what the server can take
     #[arg(help_heading = "Client", long, value_name = "N")]
@@ -37,6 +37,21 @@ pub struct ClientArgs {
     /// Accepted and ignored, like --kube-api-qps
     #[arg(help_heading = "Client", long, value_name = "N")]
     pub kube_api_burst: Option<i64>,
+}
+
+/// The name of a namespace, if there can be one of that name: a label of DNS.
+///
+/// # Errors
+/// What such a name looks like.
+pub fn parse_namespace(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let good = (1..=63).contains(&text.len()) && text.bytes().all(inner);
+    match good && !text.starts_with('-') && !text.ends_with('-') {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("expected the name of a namespace: 1 to 63 of a-z, 0-9 and, within, -".to_owned())
+        }
+    }
 }
 
 /// Whether and how one of several processes is chosen to work. See [`crate::lease`].

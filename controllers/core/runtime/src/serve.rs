@@ -35,6 +35,7 @@ pub struct CommonArgs {
         long,
         value_name = "NAMES",
         value_delimiter = ',',
+        value_parser = args::parse_namespace,
         conflicts_with = "namespace"
     )]
     pub namespaces: Vec<String>,
@@ -62,23 +63,27 @@ pub fn main<F>(component: Component, begin: F) -> ExitCode
 where
     F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
 {
-    let command = CommonArgs::augment_args(
-        clap::Command::new(component.name).version(env!("CARGO_PKG_VERSION")),
-    );
+    let command = CommonArgs::augment_args(clap::Command::new(component.name))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(format!("Runs the {} against an API server", component.name));
     let args = match CommonArgs::from_arg_matches(&command.get_matches()) {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
-    start(component, args, begin)
+    start(component, args, |config| {
+        let config = config.clone();
+        Ok(move |runtime: &Runtime| begin(runtime, &config))
+    })
 }
 
 /// A program whose flags have been read: the rest of its `main`. See [`serve`].
-pub fn start<F>(component: Component, args: CommonArgs, begin: F) -> ExitCode
+pub fn start<F, B>(component: Component, args: CommonArgs, prepare: F) -> ExitCode
 where
-    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+    F: FnOnce(&Config) -> Result<B, Misuse>,
+    B: FnOnce(&Runtime) -> Result<(), Misuse>,
 {
     match threads() {
-        Ok(threads) => threads.block_on(serve(component, args, begin)),
+        Ok(threads) => threads.block_on(serve(component, args, prepare)),
         Err(error) => {
             eprintln!("{}: no threads to run on: {error}", component.name);
             ExitCode::FAILURE
@@ -120,30 +125,29 @@ impl fmt::Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
-/// Runs a program until it is told to end (SIGINT, SIGTERM) or loses its lease: connects, serves health and
-/// metrics, waits to become leader, sees that no stock program does the same work ([`crate::guard`]), then calls `begin`,
-/// which asks the runtime for what it wants to run.
+/// Runs a program until it is told to end (SIGINT, SIGTERM) or loses its lease. First `prepare` reads what the program's own
+/// flags name; nobody has been asked for anything then. It serves health and metrics, waits to become leader, and sees that
+/// no stock program does the same work ([`crate::guard`]); then what `prepare` gave is called, which asks the runtime for
+/// what it wants to run.
 ///
 /// Gives the exit code: 0 when it was told to end, 1 when the lease was lost or a stock program is in the way, 2 for wrong
 /// flags.
-pub async fn serve<F>(component: Component, args: CommonArgs, begin: F) -> ExitCode
+pub async fn serve<F, B>(component: Component, args: CommonArgs, prepare: F) -> ExitCode
 where
-    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+    F: FnOnce(&Config) -> Result<B, Misuse>,
+    B: FnOnce(&Runtime) -> Result<(), Misuse>,
 {
-    serve_as(component, Duties::of(component.name), args, begin).await
+    let duties = Duties::of(component.name);
+    serve_as(component, args, |config| Ok((duties, prepare(config)?))).await
 }
 
-/// The same of a program whose name does not say what it does.
-pub async fn serve_as<F>(
-    component: Component,
-    duties: Duties,
-    args: CommonArgs,
-    begin: F,
-) -> ExitCode
+/// The same of a program whose name does not say what it does: `prepare` says it.
+pub async fn serve_as<F, B>(component: Component, args: CommonArgs, prepare: F) -> ExitCode
 where
-    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+    F: FnOnce(&Config) -> Result<(Duties, B), Misuse>,
+    B: FnOnce(&Runtime) -> Result<(), Misuse>,
 {
-    let code = match run(component, duties, args, begin).await {
+    let code = match run(component, args, prepare).await {
         Ok(code) => code,
         Err(Misuse(sentence)) => {
             eprintln!("{}: {sentence}", component.name);
@@ -154,14 +158,10 @@ where
     code
 }
 
-async fn run<F>(
-    component: Component,
-    duties: Duties,
-    args: CommonArgs,
-    begin: F,
-) -> Result<ExitCode, Misuse>
+async fn run<F, B>(component: Component, args: CommonArgs, prepare: F) -> Result<ExitCode, Misuse>
 where
-    F: FnOnce(&Runtime, &Config) -> Result<(), Misuse>,
+    F: FnOnce(&Config) -> Result<(Duties, B), Misuse>,
+    B: FnOnce(&Runtime) -> Result<(), Misuse>,
 {
     args.logging.init().map_err(Misuse)?;
     if !args.group.has(component.name) {
@@ -169,14 +169,15 @@ where
             "--group: it has no kind of its own in another group than the built-in one".to_owned(),
         ));
     }
+    let name = args.group.name(component.name);
+    let election = args.election.options(&name).map_err(Misuse)?;
+    let config = args::config(&args.client, &name).await.map_err(say)?;
+    let (duties, begin) = prepare(&config)?;
     if let (Some(one), false) = (duties.not_kept(), args.namespaces.is_empty()) {
         return Err(Misuse(format!(
             "--namespaces: {one} works for the whole cluster; choose those that can be kept to namespaces by --controllers"
         )));
     }
-    let name = args.group.name(component.name);
-    let election = args.election.options(&name).map_err(Misuse)?;
-    let config = args::config(&args.client, &name).await.map_err(say)?;
     let options = Options {
         namespace: args.client.namespace.clone(),
         namespaces: args.namespaces.clone(),
@@ -200,7 +201,7 @@ where
     }
 
     let work = async {
-        begin(&runtime, &config)?;
+        begin(&runtime)?;
         tokio::select! {
             () = runtime.start() => told_to_end().await,
             () = told_to_end() => {}
@@ -227,9 +228,6 @@ where
             stands.lead(&mut guard, &runtime, work).await
         }
     };
-    if let Some(guard) = &mut guard {
-        guard.tidy().await;
-    }
     match ended? {
         Ended::Told => Ok(ExitCode::SUCCESS),
         Ended::Lost => {
@@ -250,7 +248,8 @@ enum Ended {
     Refused(Refused),
 }
 
-/// Does its work, while no stock program is in the way of it.
+/// Does its work, while no stock program is in the way of it. Whoever loses the Lease in the middle of it leaves to the next
+/// one what was made to be looked at, under names that are the same.
 async fn guarded(
     guard: &mut Option<Guard>,
     runtime: &Runtime,
@@ -259,6 +258,16 @@ async fn guarded(
     let Some(guard) = guard else {
         return work.await.map(|()| Ended::Told);
     };
+    let ended = watched(guard, runtime, work).await;
+    guard.tidy().await;
+    ended
+}
+
+async fn watched(
+    guard: &mut Guard,
+    runtime: &Runtime,
+    work: impl Future<Output = Result<(), Misuse>>,
+) -> Result<Ended, Misuse> {
     tokio::select! {
         begun = guard.begin() => if let Err(refused) = begun {
             return Ok(Ended::Refused(refused));
@@ -310,9 +319,6 @@ impl Stands {
             ended = guarded(guard, runtime, work) => ended,
             () = leadership.lost() => return Ok(Ended::Lost),
         };
-        if let Some(guard) = guard {
-            guard.tidy().await;
-        }
         leadership.release().await;
         ended
     }

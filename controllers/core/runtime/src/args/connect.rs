@@ -79,11 +79,6 @@ pub enum Error {
     Refused(String),
 }
 
-impl Error {
-    /// What the process ends with: wrong usage.
-    pub const EXIT_CODE: u8 = 2;
-}
-
 /// A client for the API server that the flags and the environment name: `--kubeconfig`, `$KUBECONFIG`,
 /// `~/.kube/config`, the service account of the pod; the first that is there counts. No request is sent.
 /// Belongs to the tokio runtime that it is made in.

@@ -68,6 +68,18 @@ fn go_spellings_are_taken() {
 }
 
 #[test]
+fn a_namespace_is_one_that_there_can_be() {
+    let longest = "x".repeat(63);
+    for name in ["a", "kube-system", "0", &longest] {
+        assert_eq!(parse_namespace(name).as_deref(), Ok(name));
+    }
+    let longer = "x".repeat(64);
+    for name in ["", "A", "a_b", "a.b", "-a", "a-", "ä", &longer] {
+        parse_namespace(name).unwrap_err();
+    }
+}
+
+#[test]
 fn election_flags_become_options() {
     let flags = [
         "--leader-elect-lease-duration=1m",
