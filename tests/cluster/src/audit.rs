@@ -96,33 +96,41 @@ impl fmt::Display for Write {
 
 /// A request of one of our loops.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Use {
-    pub(crate) account: String,
-    pub(crate) verb: String,
-    pub(crate) group: String,
-    pub(crate) resource: String,
+pub struct Use {
+    /// The ServiceAccount that asked.
+    pub account: String,
+    /// RBAC's verb: `update`.
+    pub verb: String,
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The resource and its subresource, `pods/status`; the path where there is none.
+    pub resource: String,
     /// In the namespace of the accounts: about a lease.
     pub(crate) at_home: bool,
-    pub(crate) on: String,
+    /// Its object: `NAMESPACE/NAME`, either of which may be empty.
+    pub on: String,
     /// Whether RBAC said no.
-    pub(crate) forbidden: bool,
+    pub forbidden: bool,
 }
 
 /// The log of one API server. Clones read the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Audit {
+pub struct Audit {
     log: Arc<Path>,
 }
 
 impl Audit {
     /// For an API server that runs on `dir`.
-    pub(crate) fn new(dir: &Path) -> Self {
+    pub fn new(dir: &Path) -> Self {
         let log = dir.join("audit.log").into();
         Self { log }
     }
 
     /// The flags with which an API server writes it.
-    pub(crate) fn flags(&self) -> Result<Vec<OsString>> {
+    ///
+    /// # Errors
+    /// Its policy cannot be written.
+    pub fn flags(&self) -> Result<Vec<OsString>> {
         let policy = self.log.with_extension("policy");
         if let Some(dir) = policy.parent() {
             std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
@@ -179,8 +187,11 @@ impl Audit {
         Ok(writes)
     }
 
-    /// What the ServiceAccounts of our loops have asked for.
-    pub(crate) fn uses(&self) -> Result<Vec<Use>> {
+    /// What the ServiceAccounts of our loops (those of `corten-system`) have asked for.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn uses(&self) -> Result<Vec<Use>> {
         let mut uses = Vec::new();
         let prefix = rights::user("");
         self.read(
@@ -206,11 +217,7 @@ impl Audit {
                         (_, sub) => format!("{}/{sub}", of.resource),
                     },
                     at_home: of.namespace == rights::NAMESPACE,
-                    // Which object it was matters where it was refused.
-                    on: match forbidden {
-                        true => format!("{}/{}", of.namespace, of.name),
-                        false => String::new(),
-                    },
+                    on: format!("{}/{}", of.namespace, of.name),
                     forbidden,
                 });
             },

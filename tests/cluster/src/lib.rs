@@ -33,7 +33,7 @@ mod shown;
 mod static_pods;
 
 pub use actor::{Actor, actor};
-pub use audit::{Write, Writer, summary};
+pub use audit::{Audit, Use, Write, Writer, summary};
 pub use eventually::{PATIENCE, eventually, within};
 pub use failure::{Failure, Outcome, upstream_fails};
 pub use namespace::{Kind, Namespace, alone, with_namespace};
@@ -44,7 +44,6 @@ pub use shown::{free_port, page, scrape};
 pub use static_pods::StaticPods;
 
 use anyhow::{Context, Result, anyhow};
-use audit::Audit;
 use controlplane::{ControlPlane, Options};
 use corten_test::folder::Folder;
 use door::{Shut, Way};

@@ -117,7 +117,11 @@ impl Cluster {
 
 /// Remembers what a cluster's loops have asked for.
 pub(crate) fn gather(audit: &Audit) -> Result<()> {
-    let uses = audit.uses()?;
+    let mut uses = audit.uses()?;
+    // Which object it was matters where it was refused.
+    for granted in uses.iter_mut().filter(|of| !of.forbidden) {
+        granted.on.clear();
+    }
     ASKED
         .lock()
         .unwrap_or_else(PoisonError::into_inner)

@@ -43,7 +43,7 @@ fn beside_the_stock_controllers_workloads_of_our_groups_run() -> Outcome {
         cast.create::<Deployment>(&stage, kept).await?;
         let kept = cast.pods(&stage, "kept", 2).await?;
         steps::all(&mut stage, &cast).await?;
-        stage.audit.nothing_was_refused(&ACCOUNTS)?;
+        audit::nothing_was_refused(&stage.audit, &ACCOUNTS)?;
         steps::uninstall(&stage).await?;
         let left = cast.pods(&stage, "kept", 2).await?;
         ensure!(kept == left, "{kept:?} became {left:?} by uninstalling");
@@ -84,10 +84,9 @@ fn in_the_place_of_the_stock_controllers_the_built_in_kinds_run() -> Outcome {
         steps::namespace(&stage).await?;
         let now = cast.pods(&stage, "kept", 2).await?;
         ensure!(kept == now, "{kept:?} became {now:?} by the hand-over");
-        stage.audit.nothing_was_refused(&ACCOUNTS)?;
+        audit::nothing_was_refused(&stage.audit, &ACCOUNTS)?;
         // Who publishes the same does not write.
-        let published = "/configmaps/kube-root-ca.crt";
-        stage.audit.nobody_asked("update", published)?;
+        audit::nobody_asked(&stage.audit, "update", "configmaps", "kube-root-ca.crt")?;
         stage.stock(&["*"])?;
         steps::uninstall(&stage).await?;
         let now = cast.pods(&stage, "kept", 2).await?;

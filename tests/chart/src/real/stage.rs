@@ -1,9 +1,8 @@
 //! Two machines with real containers, the stock controllers and scheduler, and Helm.
 
-use crate::audit::Audit;
 use anyhow::{Context, Result, ensure};
 use chart::helm::ok;
-use cluster::within;
+use cluster::{Audit, within};
 use controlplane::upstream::Upstream;
 use controlplane::{AssetOptions, Assets, ControlPlane, Options, Process, Progress, Tool};
 use k8s_openapi::api::coordination::v1::Lease;
