@@ -2,7 +2,7 @@
 //! work meanwhile.
 
 use crate::record::Record;
-use crate::{ROUND, at_rest, caught_up, fleet, load, provide, say};
+use crate::{ROUND, at_rest, caught_up, fleet, load, provided, say};
 use anyhow::{Context, Result, ensure};
 use cluster::{Cluster, Namespace, Outcome, StaticPods, eventually};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -186,18 +186,8 @@ fn the_work_is_taken_over_and_handed_back_while_users_go_on() -> Outcome {
         })
         .await
     })?;
-    let outcome = cluster.with_namespace("handed", async |ns| {
-        let providing = async {
-            loop {
-                provide(&ns).await?;
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        };
-        tokio::select! {
-            failed = providing => failed,
-            outcome = story(&plane, &ns) => outcome,
-        }
-    });
+    let outcome =
+        cluster.with_namespace("handed", async |ns| provided(&ns, story(&plane, &ns)).await);
     if outcome.is_err() {
         for name in [
             "corten-controllers",

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const IMAGE: &str = "registry.k8s.io/pause:3.10";
 /// Hollow nodes cannot pull it.
@@ -345,8 +346,25 @@ pub(crate) async fn change<K: Kind>(ns: &Namespace, beginning: &str, patch: Valu
     Ok(())
 }
 
+/// Tells `story` while claims are given volumes.
+pub(crate) async fn provided(
+    ns: &Namespace,
+    story: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let providing = async {
+        loop {
+            provide(ns).await?;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        failed = providing => failed,
+        outcome = story => outcome,
+    }
+}
+
 /// Gives each claim that has none a volume, as who provides volumes would.
-pub(crate) async fn provide(ns: &Namespace) -> Result<usize> {
+async fn provide(ns: &Namespace) -> Result<usize> {
     let volumes: Api<PersistentVolume> = Api::all(ns.client());
     let mut provided = 0;
     for claim in ns.list::<PersistentVolumeClaim>("").await? {

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use cluster::{
     Actor, Cluster, Namespace, Outcome, PATIENCE, Write, Writer, actor, eventually, summary, within,
 };
-use fleet::{UNPULLABLE, change, fleet, provide, with};
+use fleet::{UNPULLABLE, change, fleet, provided, with};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -34,16 +34,7 @@ const ROUND: Duration = Duration::from_secs(16);
 fn two_hundred_workloads_change_hands_and_nothing_else_changes() -> Outcome {
     let cluster = Cluster::start(Actor::Upstream, NODES)?;
     cluster.with_namespace("fleet", async |ns| {
-        let providing = async {
-            loop {
-                provide(&ns).await?;
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        };
-        tokio::select! {
-            failed = providing => failed,
-            outcome = story(&cluster, &ns) => outcome,
-        }
+        provided(&ns, story(&cluster, &ns)).await
     })
 }
 

@@ -9,7 +9,10 @@ use kube::api::{
 };
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::fmt::Debug;
 
 fn definition() -> CustomResourceDefinition {
     from(json!({
@@ -41,14 +44,19 @@ fn definition() -> CustomResourceDefinition {
     }))
 }
 
+/// What becomes of a new object.
+async fn create<K>(api: &Api<K>, new: &K) -> K
+where
+    K: Clone + Debug + DeserializeOwned + Serialize,
+{
+    api.create(&PostParams::default(), new).await.unwrap()
+}
+
 async fn defined() -> (Sim, Client) {
     let sim = Sim::new();
     let client = sim.client();
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let made = definitions
-        .create(&PostParams::default(), &definition())
-        .await
-        .unwrap();
+    let made = create(&definitions, &definition()).await;
     let established = made.status.unwrap().conditions.unwrap();
     assert!(
         established
@@ -90,13 +98,13 @@ async fn a_definition_is_served_at_once_and_found_by_discovery() {
 #[tokio::test(start_paused = true)]
 async fn objects_are_pruned_filled_in_and_checked() {
     let (_, client) = defined().await;
-    let params = PostParams::default();
+    let api = websites(&client);
     let made = website("a", json!({ "image": "web", "colour": "red" }));
-    let made = websites(&client).create(&params, &made).await.unwrap();
+    let made = create(&api, &made).await;
     assert_eq!(made.data["spec"], json!({ "image": "web", "size": 2 }));
     assert_eq!(made.metadata.generation, Some(1));
     let wrong = website("b", json!({ "size": -1 }));
-    let refusal = websites(&client).create(&params, &wrong).await;
+    let refusal = api.create(&PostParams::default(), &wrong).await;
     assert_eq!(refused(refusal), (422, "Invalid".to_owned()));
 }
 
@@ -106,7 +114,7 @@ async fn status_and_spec_are_written_apart() {
     let (api, params) = (websites(&client), PatchParams::default());
     let mut new = website("a", json!({ "image": "web" }));
     new.data["status"] = json!({ "size": 9 });
-    let made = api.create(&PostParams::default(), &new).await.unwrap();
+    let made = create(&api, &new).await;
     assert_eq!(made.data.get("status"), None);
     let both = json!({ "spec": { "image": "other" }, "status": { "size": 3 } });
     let status = api
@@ -129,12 +137,7 @@ async fn status_and_spec_are_written_apart() {
 async fn writes_need_a_version_and_patches_are_of_three_kinds() {
     let (_, client) = defined().await;
     let api = websites(&client);
-    api.create(
-        &PostParams::default(),
-        &website("a", json!({ "image": "web" })),
-    )
-    .await
-    .unwrap();
+    create(&api, &website("a", json!({ "image": "web" }))).await;
     let blind = api
         .replace(
             "a",
@@ -171,12 +174,7 @@ async fn lists_are_applied_as_their_schema_says() {
 async fn a_scale_stands_where_the_definition_says() {
     let (_, client) = defined().await;
     let api = websites(&client);
-    api.create(
-        &PostParams::default(),
-        &website("a", json!({ "image": "web" })),
-    )
-    .await
-    .unwrap();
+    create(&api, &website("a", json!({ "image": "web" }))).await;
     let patch = Patch::Merge(json!({ "spec": { "replicas": 5 } }));
     let scale = api
         .patch_scale("a", &PatchParams::default(), &patch)
@@ -194,7 +192,7 @@ async fn objects_go_with_their_definition_and_hold_it_while_they_have_finalizers
     let mut held = website("held", json!({ "image": "web" }));
     held.metadata.finalizers = Some(vec!["example.com/wait".to_owned()]);
     for object in [website("free", json!({ "image": "web" })), held] {
-        api.create(&PostParams::default(), &object).await.unwrap();
+        create(&api, &object).await;
     }
     let name = "websites.example.com";
     definitions
@@ -218,10 +216,7 @@ async fn objects_go_with_their_definition_and_hold_it_while_they_have_finalizers
         .unwrap();
     assert_eq!(definitions.get_opt(name).await.unwrap(), None);
     assert_eq!(refused(api.list(&ListParams::default()).await).0, 404);
-    definitions
-        .create(&PostParams::default(), &definition())
-        .await
-        .unwrap();
+    create(&definitions, &definition()).await;
     assert_eq!(
         api.list(&ListParams::default()).await.unwrap().items.len(),
         0
@@ -238,12 +233,7 @@ async fn a_watch_tells_of_custom_objects() {
         .await
         .unwrap()
         .boxed();
-    api.create(
-        &PostParams::default(),
-        &website("a", json!({ "image": "web" })),
-    )
-    .await
-    .unwrap();
+    create(&api, &website("a", json!({ "image": "web" }))).await;
     let first: Vec<_> = events.take(1).try_collect().await.unwrap();
     assert!(
         matches!(&first[0], kube::core::WatchEvent::Added(object) if object.metadata.name.as_deref() == Some("a"))
@@ -259,14 +249,11 @@ async fn a_custom_kind_of_a_built_in_name_has_none_of_its_rules() {
     definition.spec.names.plural = "services".to_owned();
     definition.spec.names.kind = "Service".to_owned();
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    definitions
-        .create(&PostParams::default(), &definition)
-        .await
-        .unwrap();
+    create(&definitions, &definition).await;
     let gvk = GroupVersionKind::gvk("example.com", "v1", "Service");
     let kind = ApiResource::from_gvk_with_plural(&gvk, "services");
     let api: Api<DynamicObject> = Api::namespaced_with(client, "default", &kind);
     let new = DynamicObject::new("a", &kind).data(json!({ "spec": { "image": "web" } }));
-    let made = api.create(&PostParams::default(), &new).await.unwrap();
+    let made = create(&api, &new).await;
     assert_eq!(made.data["spec"], json!({ "image": "web", "size": 2 }));
 }
