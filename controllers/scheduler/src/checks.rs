@@ -5,11 +5,11 @@
 
 use crate::diagnosis::PluginSet;
 use crate::meter::{Lap, Meter, Point, Status};
+use crate::node::Node;
 use crate::plugin::{Check, Prepared, Scope, Verdict};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
-use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -6,15 +6,15 @@
 
 use crate::budgets::Budgets;
 use crate::changes::Change;
+use crate::node::Node;
 use crate::owners::Owners;
 use crate::plugin::Events;
-use crate::plugins::declared;
 use crate::pods::{CpuMemory, PodInfo};
 use crate::snapshot::{NodeInfo, Snapshot, has_effect};
 use crate::storage::Storage;
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{ContainerImage, Namespace, Node, Pod};
-use objects::{meta, node, resources, taints};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use objects::{meta, taints};
 use std::sync::Arc;
 
 /// The snapshot and the pods that are counted in it.
@@ -122,12 +122,14 @@ impl Cluster {
     }
 
     /// A node as the watch shows it.
-    pub fn put_node(&mut self, node: Arc<Node>) -> Events {
+    pub fn put_node(&mut self, node: impl Into<Node>) -> Events {
+        self.place_node(Arc::new(node.into()))
+    }
+
+    pub(crate) fn place_node(&mut self, node: Arc<Node>) -> Events {
         let slot = self.slot_of(meta::name(&node.metadata));
         let old = self.snapshot.slots[slot as usize].node.clone();
-        let has_other_images = old
-            .as_deref()
-            .is_none_or(|old| images(old) != images(&node));
+        let has_other_images = old.as_deref().is_none_or(|old| old.images != node.images);
         if has_other_images {
             if let Some(old) = &old {
                 self.list_images(old, slot, false);
@@ -135,8 +137,8 @@ impl Cluster {
             self.list_images(&node, slot, true);
         }
         let new = NodeInfo {
-            allocatable: resources::allocatable(&node),
-            unschedulable: node::is_unschedulable(&node),
+            allocatable: node.allocatable.clone(),
+            unschedulable: node.unschedulable,
             keeps_away: has_effect(&node, taints::keeps_away),
             discourages: has_effect(&node, |effect| effect == "PreferNoSchedule"),
             ..blank(slot, "".into())
@@ -147,14 +149,14 @@ impl Cluster {
             None => Events::NODE_ADD,
             Some(old) => {
                 let relabelled = old.metadata.labels != node.metadata.labels;
-                let retainted = node::taints(old) != node::taints(&node)
-                    || info.unschedulable != new.unschedulable;
+                let retainted =
+                    old.taints != node.taints || info.unschedulable != new.unschedulable;
                 let resized = info.allocatable != new.allocatable;
                 [
                     (relabelled, Events::NODE_LABEL),
                     (retainted, Events::NODE_TAINT),
                     (resized, Events::NODE_ALLOCATABLE),
-                    (declared(old) != declared(&node), Events::NODE_FEATURE),
+                    (old.features != node.features, Events::NODE_FEATURE),
                 ]
                 .into_iter()
                 .filter(|(changed, _)| *changed)
@@ -381,7 +383,7 @@ impl Cluster {
 
     /// What images a node has, or has no more.
     fn list_images(&mut self, node: &Node, slot: u32, is_there: bool) {
-        for image in images(node) {
+        for image in &node.images {
             for name in image.names.iter().flatten() {
                 if is_there {
                     let nodes = self
@@ -432,13 +434,6 @@ impl Cluster {
 /// A pod that is being deleted holds its resources until it is gone, but no longer counts for spreading.
 fn is_leaving(info: &PodInfo) -> bool {
     info.leaving
-}
-
-fn images(node: &Node) -> &[ContainerImage] {
-    let status = node.status.as_ref();
-    status
-        .and_then(|status| status.images.as_deref())
-        .unwrap_or_default()
 }
 
 pub(crate) fn blank(slot: u32, name: Arc<str>) -> NodeInfo {

@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::extender::Question;
 use crate::meter::{Meter, Point, Status, Stopwatch};
 use crate::metrics::Sizes;
+use crate::node::Node;
 use crate::plugin::{Events, Happening};
 use crate::plugins::Table;
 use crate::pods::{Looks, PodInfo};
@@ -19,7 +20,7 @@ use crate::queue::{Backoff, Counts, Queue};
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

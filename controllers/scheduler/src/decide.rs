@@ -6,11 +6,11 @@
 use crate::checks::Checks;
 use crate::diagnosis::{Diagnosis, PluginSet};
 use crate::meter::{Meter, Point, Status};
+use crate::node::Node;
 use crate::plugin::{Events, Filter, Happening, Normalise, Prepared};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
-use k8s_openapi::api::core::v1::Node;
 use std::borrow::Cow;
 use std::sync::Arc;
 

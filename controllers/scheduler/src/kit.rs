@@ -28,6 +28,11 @@ pub(crate) fn node(name: &str, more: Value) -> Arc<Node> {
     Arc::new(serde_json::from_value(value).expect("the test's node is valid"))
 }
 
+/// The same as decisions see it.
+pub(crate) fn seen(name: &str, more: Value) -> crate::node::Node {
+    node(name, more).into()
+}
+
 /// A pod without requests whose UID is `u-<name>`; `more` is merged over it.
 pub(crate) fn pod(name: &str, more: Value) -> Arc<Pod> {
     let mut value = json!({
@@ -164,7 +169,7 @@ pub(crate) fn verdicts(
         Prepared::Never(why) => return BTreeMap::from([("all".to_owned(), why.into_owned())]),
         Prepared::Check(check) => Some(check),
     };
-    let verdict = |info: &NodeInfo, node: &Node| {
+    let verdict = |info: &NodeInfo, node: &crate::node::Node| {
         let Some(check) = &check else {
             return String::new();
         };

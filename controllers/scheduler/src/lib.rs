@@ -57,6 +57,7 @@ pub mod extender;
 mod kit;
 pub mod meter;
 pub mod metrics;
+pub mod node;
 pub mod owners;
 pub mod plugin;
 pub mod plugins;

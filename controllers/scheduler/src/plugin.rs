@@ -4,10 +4,10 @@
 //! `CycleState`, the closure that answers has captured, typed. A plugin with nothing to say about a pod says so
 //! when it prepares and is not asked again (upstream's `Skip`).
 
+use crate::node::Node;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
 use crate::tracker::Tracked;
-use k8s_openapi::api::core::v1::Node;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::ops::{BitOr, BitOrAssign};

@@ -29,7 +29,6 @@ pub use image_locality::ImageLocality;
 pub use interpod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
 pub use node_declared_features::NodeDeclaredFeatures;
-pub(crate) use node_declared_features::declared;
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_unschedulable::NodeUnschedulable;

@@ -7,13 +7,14 @@ use crate::budgets::Budgets;
 use crate::changes::{Change, Changes};
 use crate::cohorts::Cohorts;
 use crate::domains::{Domains, Known};
+use crate::node::Node;
 use crate::owners::Owners;
 use crate::pods::{CpuMemory, HostPort, PodInfo};
 use crate::ranks::Ranks;
 use crate::storage::Storage;
 use ahash::{AHashMap, AHashSet};
-use k8s_openapi::api::core::v1::{Namespace, Node};
-use objects::{Resources, node};
+use k8s_openapi::api::core::v1::Namespace;
+use objects::Resources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -217,5 +218,5 @@ impl Snapshot {
 
 /// The taints of a node, of the effects that the scheduler looks at.
 pub(crate) fn has_effect(of: &Node, effect: impl Fn(&str) -> bool) -> bool {
-    node::taints(of).iter().any(|taint| effect(&taint.effect))
+    of.taints.iter().any(|taint| effect(&taint.effect))
 }

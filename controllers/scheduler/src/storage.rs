@@ -3,11 +3,10 @@
 //!
 //! Upstream: `framework/plugins/volumebinding/{binder,passive_assume_cache}.go`.
 
+use crate::node::Node;
 use crate::pods::PodInfo;
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{
-    Node, PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm,
-};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm};
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass, VolumeAttachment};
 use objects::meta;
 use objects::volume::{self, Used, Wish};
@@ -356,7 +355,9 @@ impl Storage {
                 .any(|(other, _)| meta::name(&other.metadata) == name);
             given || self.promised.get(name).is_some_and(|to| to != uid)
         };
-        Wish::of(claim).ok()?.best_on(free.values(), node, taken)
+        Wish::of(claim)
+            .ok()?
+            .best_on(free.values(), &node.metadata, taken)
     }
 
     /// Whether somebody makes volumes of the claim's class for this node.

@@ -2,10 +2,11 @@
 //!
 //! Upstream: `framework/plugins/volumebinding/binder.go` (`bindAPIUpdate`, `checkBindings`).
 
+use crate::node::Node;
 use crate::pods::PodInfo;
 use crate::storage::{Storage, Work};
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use objects::meta;
 use objects::volume::{self, is_reachable};
@@ -125,7 +126,7 @@ pub fn are_bound(
         let Some(volume) = storage.volume(volume::volume_of(claim)) else {
             return Ok(false);
         };
-        if !is_reachable(volume, node) {
+        if !is_reachable(volume, &node.metadata) {
             let volume = meta::name(&volume.metadata);
             return Err(format!(
                 "binding volumes: pv {volume:?} node affinity doesn't match node {node_name:?}"

@@ -1,8 +1,8 @@
 //! Price: nodes say what they cost an hour in their label `example.com/price`, and pods in theirs, `example.com/price`
 //! too, what they may cost at most. Both in whole cents.
 
-use k8s_openapi::api::core::v1::Node;
 use objects::meta;
+use scheduler::node::Node;
 use scheduler::plugin::{Check, Events, Filter, Normalise, Own, Prepared, Score, Scorer, Verdict};
 use scheduler::pods::PodInfo;
 use scheduler::snapshot::Snapshot;

@@ -1,10 +1,13 @@
 //! Which nodes a pod asks for: `nodeSelector` and node affinity.
 //!
+//! Only the name and the labels of a node matter, so its metadata are all that is asked for.
+//!
 //! Upstream: `component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go`.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::meta;
 use crate::selector::{valid_key, valid_value};
@@ -12,12 +15,12 @@ use crate::selector::{valid_key, valid_value};
 /// Whether the node is one that the pod demands: its `nodeSelector` and its required node affinity both hold.
 ///
 /// Who asks about many nodes makes a [`Required`] once.
-pub fn node_matches(spec: &PodSpec, node: &Node) -> bool {
+pub fn node_matches(spec: &PodSpec, node: &ObjectMeta) -> bool {
     Required::of(spec).matches(node)
 }
 
 /// The sum of the weights of the preferred terms that the node matches.
-pub fn preferred_node_score(spec: &PodSpec, node: &Node) -> i64 {
+pub fn preferred_node_score(spec: &PodSpec, node: &ObjectMeta) -> i64 {
     let affinity = spec
         .affinity
         .as_ref()
@@ -66,9 +69,8 @@ impl<'a> Required<'a> {
     }
 
     /// Whether the node fulfils it.
-    pub fn matches(&self, node: &Node) -> bool {
-        let has =
-            |(key, value): (&String, &String)| meta::label(&node.metadata, key) == Some(value);
+    pub fn matches(&self, node: &ObjectMeta) -> bool {
+        let has = |(key, value): (&String, &String)| meta::label(node, key) == Some(value);
         self.labels.is_none_or(|labels| labels.iter().all(has))
             && self
                 .terms
@@ -99,7 +101,7 @@ impl<'a> Required<'a> {
 
 /// Whether a node matches one node selector term: all its expressions on labels and all its fields. An empty term
 /// matches nothing.
-pub fn node_selector_term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
+pub fn node_selector_term_matches(term: &NodeSelectorTerm, node: &ObjectMeta) -> bool {
     is_usable(term) && term_matches(term, node)
 }
 
@@ -127,12 +129,12 @@ fn is_well_formed(requirement: &NodeSelectorRequirement) -> bool {
     count && valid_key(&requirement.key) && values.iter().all(|value| valid_value(value))
 }
 
-fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
+fn term_matches(term: &NodeSelectorTerm, node: &ObjectMeta) -> bool {
     let labels = |requirement: &NodeSelectorRequirement| {
-        holds(requirement, meta::label(&node.metadata, &requirement.key))
+        holds(requirement, meta::label(node, &requirement.key))
     };
     // Fields are compared as text; an unknown field reads as empty. A nameless node has no fields to compare.
-    let name = meta::name(&node.metadata);
+    let name = meta::name(node);
     let fields = |requirement: &NodeSelectorRequirement| {
         name.is_empty()
             || holds(

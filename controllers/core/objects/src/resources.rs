@@ -72,6 +72,19 @@ impl Resources {
         }
     }
 
+    /// Sets the amount of the resource of this name, in the unit that [`Self::get`] gives it in.
+    pub fn set(&mut self, name: &str, amount: i64) {
+        match name {
+            "pods" => self.pods = amount,
+            "cpu" => self.milli_cpu = amount,
+            "memory" => self.memory = amount,
+            "ephemeral-storage" => self.ephemeral = amount,
+            name => {
+                self.extended.insert(name.to_owned(), amount);
+            }
+        }
+    }
+
     /// All amounts with the names that [`Self::get`] knows them by.
     pub fn each(&self) -> impl Iterator<Item = (&str, i64)> {
         let usual = ["pods", "cpu", "memory", "ephemeral-storage"];

@@ -8,7 +8,7 @@ pub use wish::Wish;
 
 use crate::affinity::node_selector_term_matches;
 use crate::{Quantity, meta};
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -161,8 +161,8 @@ pub fn has_access_modes(volume: &PersistentVolume, claim: &PersistentVolumeClaim
         .all(|mode| offered.contains(mode))
 }
 
-/// Whether a volume can be used on a node.
-pub fn is_reachable(volume: &PersistentVolume, node: &Node) -> bool {
+/// Whether a volume can be used on the node with these metadata.
+pub fn is_reachable(volume: &PersistentVolume, node: &ObjectMeta) -> bool {
     let affinity = volume
         .spec
         .as_ref()

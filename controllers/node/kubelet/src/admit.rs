@@ -66,7 +66,7 @@ pub fn admit(pod: &Pod, claim: &Claim, node: &Node, used: &Claim) -> Result<(), 
     )?;
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
-    if !affinity::node_matches(spec, node) {
+    if !affinity::node_matches(spec, &node.metadata) {
         return Err(predicate(
             "NodeAffinity",
             "node(s) didn't match Pod's node affinity/selector",

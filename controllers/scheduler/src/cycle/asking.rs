@@ -129,7 +129,11 @@ impl Cycle {
         let is_nominated = !everywhere && nominated.is_some_and(|slot| feasible == [slot]);
         let nodes = feasible.iter().map(|slot| &all.slots[*slot as usize]);
         let question = Question {
-            about: About::Nodes(nodes.filter_map(|info| info.node.clone()).collect()),
+            about: About::Nodes(
+                nodes
+                    .filter_map(|info| Some(info.node.as_ref()?.object()))
+                    .collect(),
+            ),
             info,
         };
         self.asking.asked = Some(Asked {

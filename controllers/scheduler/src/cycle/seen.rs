@@ -5,11 +5,14 @@
 use super::{Cycle, table_of};
 use crate::cluster::Cluster;
 use crate::decide::{Prospect, Wait, prospect};
+use crate::node::Node;
 use crate::owners::{Owners, Selects};
 use crate::plugin::{Events, Happening};
 use crate::pods::PodInfo;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    self as api, Namespace, PersistentVolume, PersistentVolumeClaim, Pod,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::{
     CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment,
@@ -21,10 +24,15 @@ use std::sync::Arc;
 
 impl Cycle {
     /// A node as the watch shows it.
-    pub fn node(&mut self, node: Arc<Node>, now: Timestamp) {
+    pub fn node(&mut self, of: Arc<api::Node>, now: Timestamp) {
+        let mut node = Node::from(&*of);
+        if self.looks.whole {
+            node = node.whole(of);
+        }
+        let node = Arc::new(node);
         let name = meta::name(&node.metadata);
         let old = self.cluster.snapshot().node(name).cloned();
-        let events = self.cluster.put_node(node.clone());
+        let events = self.cluster.place_node(node.clone());
         let slot = self.cluster.snapshot().slot(name);
         let happening = Happening::Node {
             old: old.as_deref(),

@@ -2,9 +2,10 @@
 
 use crate::cluster::Cluster;
 use crate::explain::named;
+use crate::node::Node;
 use crate::pods::PodInfo;
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, Node, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, Toleration,
+    Affinity, Container, NodeSelectorTerm, Pod, PodAffinityTerm, PodSpec, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use objects::{Quantity, meta, node};
@@ -179,7 +180,7 @@ pub(super) enum Undo {
 impl Undo {
     pub(super) fn take_back(self, all: &mut Cluster) {
         match self {
-            Self::Node(node) => drop(all.put_node(node)),
+            Self::Node(node) => drop(all.place_node(node)),
             Self::NoNode(name) => drop(all.remove_node(&name)),
             Self::Pod(info, node) => drop(all.put_pod(info, &node)),
         }
@@ -309,11 +310,8 @@ impl Edit {
             }
             Self::DeletePod { uid, node, .. } => remove(all, node, |info| &*info.uid == uid, undo),
             Self::Uncordon { node } => edit(all, node, undo, |node| {
-                let spec = node.spec.get_or_insert_default();
-                spec.unschedulable = None;
-                if let Some(taints) = spec.taints.as_mut() {
-                    taints.retain(|taint| taint.key != CORDONED);
-                }
+                node.unschedulable = false;
+                node.taints.retain(|taint| taint.key != CORDONED);
             }),
             Self::LabelNode { node, key, value } => edit(all, node, undo, |node| {
                 let labels = node.metadata.labels.get_or_insert_default();
@@ -322,9 +320,7 @@ impl Edit {
             Self::GrowNode {
                 node, resource, to, ..
             } => edit(all, node, undo, |node| {
-                let status = node.status.get_or_insert_default();
-                let offered = status.allocatable.get_or_insert_default();
-                offered.insert(resource.clone(), quantity(resource, *to));
+                node.allocatable.set(resource, *to);
             }),
             Self::AddNode { like } => add_like(all, like, undo),
         }
@@ -467,7 +463,7 @@ fn edit(
     let mut new = (*old).clone();
     change(&mut new);
     undo.push(Undo::Node(old));
-    all.put_node(Arc::new(new));
+    all.place_node(Arc::new(new));
     true
 }
 
@@ -494,7 +490,6 @@ fn add_like(all: &mut Cluster, like: &str, undo: &mut Vec<Undo>) -> bool {
     };
     let mut new = (**old).clone();
     new.metadata.name = Some(ANOTHER.to_owned());
-    new.metadata.uid = None;
     if let Some(name) = new
         .metadata
         .labels
@@ -507,6 +502,6 @@ fn add_like(all: &mut Cluster, like: &str, undo: &mut Vec<Undo>) -> bool {
         return false;
     }
     undo.push(Undo::NoNode(ANOTHER.to_owned()));
-    all.put_node(Arc::new(new));
+    all.place_node(Arc::new(new));
     true
 }

@@ -7,10 +7,11 @@ use crate::decide::{Decision, decide};
 use crate::explain::edits::{Edit, requested};
 use crate::explain::survey::{self, Distance, Shortage};
 use crate::explain::{Trial, named};
+use crate::node::Node;
 use crate::pods::PodInfo;
 use crate::preempt::{Preemption, preempt};
 use crate::snapshot::{NodeInfo, Snapshot};
-use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorRequirement, PodAffinityTerm};
+use k8s_openapi::api::core::v1::{Container, NodeSelectorRequirement, PodAffinityTerm};
 use objects::volume;
 use std::sync::Arc;
 

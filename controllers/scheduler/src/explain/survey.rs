@@ -4,13 +4,14 @@
 //! lacks one thing is told from one that lacks three.
 
 use crate::explain::edits::amount;
+use crate::node::Node;
 use crate::plugin::{Check, Filter, Prepared};
 use crate::plugins::Table;
 use crate::pods::PodInfo;
 use crate::snapshot::{NodeInfo, Snapshot};
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, Taint};
+use k8s_openapi::api::core::v1::{NodeSelectorRequirement, Taint};
 use objects::affinity::node_selector_term_matches;
-use objects::{meta, node, taints};
+use objects::{meta, taints};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -277,7 +278,7 @@ pub(super) fn shortages(pod: &PodInfo, info: &NodeInfo) -> Vec<Shortage> {
 /// The taints that keep the pod away.
 pub(super) fn untolerated<'n>(pod: &PodInfo, node: &'n Node) -> Vec<&'n Taint> {
     let tolerations = pod.spec().tolerations.as_deref().unwrap_or_default();
-    let all = node::taints(node).iter();
+    let all = node.taints.iter();
     let keeping = all.filter(|taint| taints::keeps_away(&taint.effect));
     keeping
         .filter(|taint| !taints::tolerates(tolerations, taint))
@@ -312,7 +313,7 @@ pub(super) fn unheld<'p>(
                 match_expressions: Some(vec![(*expression).clone()]),
                 match_fields: None,
             };
-            !node_selector_term_matches(&alone, node)
+            !node_selector_term_matches(&alone, &node.metadata)
         });
         fails
             .map(|(index, expression)| (at, index, expression))

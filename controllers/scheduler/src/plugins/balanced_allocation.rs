@@ -3,11 +3,11 @@
 //! Upstream: `framework/plugins/noderesources/balanced_allocation.go`. Computed in floating point as there, so that
 //! scores come out the same.
 
+use crate::node::Node;
 use crate::plugin::{Normalise, Score, Scorer};
 use crate::plugins::resources_score::{Weighted, parts, usual, wants_any};
 use crate::pods::{CpuMemory, PodInfo};
 use crate::snapshot::{NodeInfo, Snapshot};
-use k8s_openapi::api::core::v1::Node;
 
 /// Prefers nodes whose balance the pod betters. Has no wish for pods that request none of the resources.
 pub struct BalancedAllocation {

@@ -89,9 +89,9 @@ impl Filter for NodeAffinity {
             only,
             suppose: None,
             judge: Box::new(move |_, node| {
-                let reasons = if is_added && !added.matches(node) {
+                let reasons = if is_added && !added.matches(&node.metadata) {
                     UNENFORCED
-                } else if required.matches(node) {
+                } else if required.matches(&node.metadata) {
                     return Verdict::FITS;
                 } else {
                     UNMATCHED
@@ -126,7 +126,8 @@ impl Score for NodeAffinity {
         Some(Scorer {
             normalise: Normalise::Most,
             score: Box::new(move |_, node| {
-                preferred_node_score(own, node) + preferred_node_score(added, node)
+                preferred_node_score(own, &node.metadata)
+                    + preferred_node_score(added, &node.metadata)
             }),
         })
     }

@@ -6,7 +6,7 @@
 use crate::plugin::{Check, Events, Filter, Prepared, Scope, Verdict};
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
-use k8s_openapi::api::core::v1::{Node, PodSpec};
+use k8s_openapi::api::core::v1::PodSpec;
 
 /// Rejects nodes that do not declare a feature which the pod needs.
 pub struct NodeDeclaredFeatures;
@@ -35,18 +35,11 @@ impl Filter for NodeDeclaredFeatures {
         }
         let reasons = vec!["node(s) didn't match Pod's required features".into()];
         Prepared::Check(Check::local(reasons, move |_, node| {
-            let declared = declared(node);
+            let declared = &node.features;
             let has = |wanted: &&str| declared.iter().any(|declared| declared == wanted);
             Verdict::unless(!wanted.iter().all(has))
         }))
     }
-}
-
-/// The features that a node declares.
-pub(crate) fn declared(node: &Node) -> &[String] {
-    let status = node.status.as_ref();
-    let declared = status.and_then(|status| status.declared_features.as_deref());
-    declared.unwrap_or_default()
 }
 
 /// The features that a pod needs to run; others are needed to change it.

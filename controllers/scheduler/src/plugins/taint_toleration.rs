@@ -6,7 +6,7 @@ use crate::plugin::{Check, Events, Filter, Normalise, Prepared, Scope, Score, Sc
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use k8s_openapi::api::core::v1::Toleration;
-use objects::{node, taints};
+use objects::taints;
 
 /// Rejects nodes with a `NoSchedule` or `NoExecute` taint that the pod does not tolerate; prefers nodes with few
 /// `PreferNoSchedule` taints that it does not tolerate.
@@ -39,9 +39,8 @@ impl Filter for TaintToleration {
             only: None,
             suppose: None,
             judge: Box::new(move |info, node| {
-                let untolerated = || {
-                    taints::find_untolerated(node::taints(node), tolerations, taints::keeps_away)
-                };
+                let untolerated =
+                    || taints::find_untolerated(&node.taints, tolerations, taints::keeps_away);
                 Verdict::unless(info.keeps_away && untolerated().is_some())
             }),
         })
@@ -72,7 +71,8 @@ impl Score for TaintToleration {
                 if !info.discourages {
                     return 0;
                 }
-                let taints = node::taints(node)
+                let taints = node
+                    .taints
                     .iter()
                     .filter(|taint| taint.effect == DISCOURAGED);
                 taints

@@ -7,6 +7,7 @@ mod constraints;
 mod tracked;
 
 use crate::domains::Domains;
+use crate::node::Node;
 use crate::plugin::{
     Check, Events, Filter, Happening, Normalise, Prepared, Score, Scorer, Verdict,
 };
@@ -14,7 +15,7 @@ use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use crate::tracker::Tracked;
 use constraints::{Constraint, HARD, Inclusion, SOFT, by_slot, constraints};
-use k8s_openapi::api::core::v1::{Node, TopologySpreadConstraint};
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use objects::{meta, node};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -180,7 +181,7 @@ impl Filter for TopologySpread {
                 let (before, after) = (has_all(*old), has_all(*new));
                 let mut moved =
                     || each.any(|each| value(*old, &each.key) != value(*new, &each.key));
-                let tainted = || old.map(node::taints) != new.map(node::taints);
+                let tainted = || old.map(|node| &node.taints) != new.map(|node| &node.taints);
                 before != after || after && (moved() || tainted())
             }
             Happening::Other => true,

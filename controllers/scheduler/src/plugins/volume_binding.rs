@@ -54,7 +54,7 @@ impl Filter for VolumeBinding {
                 if claims.volumes.iter().any(Option::is_none) {
                     reasons |= MISSING;
                 }
-                if there.any(|volume| !is_reachable(volume, node)) {
+                if there.any(|volume| !is_reachable(volume, &node.metadata)) {
                     reasons |= UNREACHABLE;
                 }
                 match storage.place(&claims.waiting, node) {

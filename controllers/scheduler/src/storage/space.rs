@@ -2,8 +2,9 @@
 //!
 //! Upstream: `framework/plugins/volumebinding/binder.go` (`hasEnoughCapacity`); KEP-1472.
 
+use crate::node::Node;
 use ahash::{AHashMap, AHashSet};
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::{CSIDriver, CSIStorageCapacity, StorageClass};
 use objects::{Quantity, Selector, meta, volume};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::kit::{bound_to, claim, class, info, merge, node, uses, volume};
+use crate::kit::{bound_to, claim, class, info, merge, seen, uses, volume};
 use k8s_openapi::api::storage::v1::CSIStorageCapacity;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn place(storage: &Storage, claims: &[&str], on: &str) -> String {
         Ok(claims) => claims,
         Err(why) => return why,
     };
-    let work = match storage.place(&claims.waiting, &node(on, json!({}))) {
+    let work = match storage.place(&claims.waiting, &seen(on, json!({}))) {
         Ok(work) => work,
         Err(Misfit::NoVolume) => return "not here".to_owned(),
         Err(Misfit::NoSpace) => return "no space here".to_owned(),
@@ -141,7 +141,7 @@ fn what_is_promised_is_given_to_nobody_else_until_it_is_taken_back() {
         let info = info("web", uses(&["data"]));
         let claims = storage.claims_of(&info).unwrap();
         storage
-            .place(&claims.waiting, &node("n1", json!({})))
+            .place(&claims.waiting, &seen("n1", json!({})))
             .unwrap()
     };
     storage.promise(&work, &"n1".into());

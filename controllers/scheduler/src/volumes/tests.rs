@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::kit::{bound_to, claim, info, merge, node, uses, volume};
+use crate::kit::{bound_to, claim, info, merge, seen, uses, volume};
 use plan::{Done, Kind};
 use serde_json::json;
 
@@ -65,7 +65,7 @@ fn check(
         done,
         ..Outcome::default()
     });
-    let n1 = node("n1", json!({}));
+    let n1 = seen("n1", json!({}));
     are_bound(
         &storage,
         &info("web", uses(&["data"])),

@@ -52,7 +52,7 @@ impl<'a> Demand<'a> {
     pub(crate) fn place(&self, node: &Node) -> Place {
         let name = meta::name(&node.metadata);
         let is_meant = self.node_name.is_none_or(|wanted| wanted == name);
-        let fits = is_meant && self.required.matches(node);
+        let fits = is_meant && self.required.matches(&node.metadata);
         let tolerates = |effect: fn(&str) -> bool| {
             taints::find_untolerated(node::taints(node), &self.tolerations, effect).is_none()
         };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::TABLE;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{self as api, Pod};
 use scheduler::cluster::Cluster;
 use scheduler::config::Config;
 use scheduler::decide::{Decision, decide};
@@ -26,12 +26,12 @@ fn cluster(prices: &[Option<&str>]) -> Cluster {
     let mut cluster = Cluster::default();
     for price in prices {
         let name = price.unwrap_or("unpriced");
-        let node: Node = serde_json::from_value(json!({
+        let node: api::Node = serde_json::from_value(json!({
             "metadata": { "name": name, "labels": labels(*price) },
             "status": { "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "10" } },
         }))
         .unwrap();
-        cluster.put_node(Arc::new(node));
+        cluster.put_node(&node);
     }
     cluster
 }

@@ -56,7 +56,7 @@ fn one_expression_on_labels() {
             json!([{"matchExpressions": [{"key": key, "operator": operator, "values": values}]}]),
         );
         assert_eq!(
-            node_matches(&spec, &node()),
+            node_matches(&spec, &node().metadata),
             expected,
             "{key} {operator} {values}"
         );
@@ -77,7 +77,7 @@ fn fields_know_the_name() {
             json!([{"matchFields": [{"key": key, "operator": operator, "values": values}]}]),
         );
         assert_eq!(
-            node_matches(&spec, &node()),
+            node_matches(&spec, &node().metadata),
             expected,
             "{key} {operator} {values}"
         );
@@ -107,7 +107,7 @@ fn one_term_is_enough_and_all_of_it_must_hold() {
         (json!([]), false),
     ] {
         assert_eq!(
-            node_matches(&required(terms.clone()), &node()),
+            node_matches(&required(terms.clone()), &node().metadata),
             expected,
             "{terms}"
         );
@@ -123,9 +123,13 @@ fn the_node_selector_must_hold_as_well() {
         (json!({}), true),
     ] {
         let spec = spec(json!({"nodeSelector": selector}));
-        assert_eq!(node_matches(&spec, &node()), expected, "{selector}");
+        assert_eq!(
+            node_matches(&spec, &node().metadata),
+            expected,
+            "{selector}"
+        );
     }
-    assert!(node_matches(&spec(json!({})), &node()));
+    assert!(node_matches(&spec(json!({})), &node().metadata));
 }
 
 #[test]
@@ -135,10 +139,10 @@ fn preferred_terms_add_their_weights() {
     let affinity =
         json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}});
     assert_eq!(
-        preferred_node_score(&spec(json!({"affinity": affinity})), &node()),
+        preferred_node_score(&spec(json!({"affinity": affinity})), &node().metadata),
         15
     );
-    assert_eq!(preferred_node_score(&spec(json!({})), &node()), 0);
+    assert_eq!(preferred_node_score(&spec(json!({})), &node().metadata), 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use k8s_openapi::api::core::v1::Node;
 use serde_json::{Value, from_value, json};
 
 fn claim(spec: Value) -> PersistentVolumeClaim {
@@ -117,7 +118,7 @@ fn a_volume_is_where_its_affinity_says() {
     let (claim, volumes) = (claim(json!({})), [there, anywhere]);
     let on = |zone: &str, taken: &str| {
         let wish = Wish::of(&claim).unwrap();
-        let best = wish.best_on(volumes.iter(), &node(zone), |v| {
+        let best = wish.best_on(volumes.iter(), &node(zone).metadata, |v| {
             meta::name(&v.metadata) == taken
         });
         best.map(|v| meta::name(&v.metadata).to_owned())

@@ -7,7 +7,8 @@ use super::{
 use crate::fnv::fnv32a;
 use crate::selector::{Selector, SelectorError};
 use crate::{Quantity, meta};
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::sync::Arc;
 
 /// What a claim asks of a volume, checked once.
@@ -87,7 +88,7 @@ impl<'a> Wish<'a> {
     pub fn best_on<'v>(
         &self,
         volumes: impl Iterator<Item = &'v Arc<PersistentVolume>>,
-        node: &Node,
+        node: &ObjectMeta,
         taken: impl Fn(&PersistentVolume) -> bool,
     ) -> Option<&'v Arc<PersistentVolume>> {
         let here = volumes

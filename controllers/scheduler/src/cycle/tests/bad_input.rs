@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decide::decide;
+use k8s_openapi::api::core::v1::Node;
 
 /// One good node, and whatever the case has; the message about the bad pod, after a good one has got its node beside it.
 fn said(nodes: Vec<Arc<Node>>, on_node: Vec<Value>, bad: Value) -> String {

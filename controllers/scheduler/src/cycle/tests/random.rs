@@ -5,6 +5,7 @@ use super::*;
 use crate::decide::decide;
 use crate::extender::{About, Answer, Opinion};
 use crate::kit::{Random, info};
+use k8s_openapi::api::core::v1::Node;
 use std::collections::BTreeMap;
 
 const NODES: usize = 4;

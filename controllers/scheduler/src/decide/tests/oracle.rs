@@ -42,7 +42,7 @@ impl World {
         {
             return no("node(s) had untolerated taint(s)");
         }
-        if !affinity::node_matches(&spec, on) {
+        if !affinity::node_matches(&spec, &on.metadata) {
             return no("node(s) didn't match Pod's node affinity/selector");
         }
         for port in pod::host_ports(new) {
@@ -104,7 +104,7 @@ impl World {
         let wish = most(
             nodes
                 .iter()
-                .map(|on| affinity::preferred_node_score(spec, on))
+                .map(|on| affinity::preferred_node_score(spec, &on.metadata))
                 .collect(),
         );
         let spread = self.spread(new, nodes);
@@ -166,7 +166,7 @@ impl World {
                 if zone(on).is_some() {
                     let eligible = |other: &&Arc<Node>| {
                         zone(other) == zone(on)
-                            && affinity::node_matches(new.spec.as_ref().unwrap(), other)
+                            && affinity::node_matches(new.spec.as_ref().unwrap(), &other.metadata)
                     };
                     let there = self.nodes.values().filter(eligible);
                     let there: i64 = there

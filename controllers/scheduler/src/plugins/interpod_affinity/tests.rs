@@ -453,9 +453,10 @@ fn it_is_helped_by_who_comes_near_and_who_goes_away() {
     }
     let (bare, one) = (node("n", json!({})), labelled("n", json!({ "zone": "1" })));
     let helped = |pod: &Value, old: Option<&Node>, new: &Node| {
+        let [old, new] = [old, Some(new)].map(|node| node.map(crate::node::Node::from));
         let by = Happening::Node {
-            old,
-            new: Some(new),
+            old: old.as_ref(),
+            new: new.as_ref(),
         };
         InterPodAffinity::default().is_helped(&info("new", pod.clone()), &by, all.snapshot())
     };

@@ -2,13 +2,14 @@
 
 use super::TopologySpread;
 use crate::cohorts::Cohort;
+use crate::node::Node;
 use crate::pods::PodInfo;
 use crate::snapshot::Snapshot;
 use ahash::AHashMap;
-use k8s_openapi::api::core::v1::{Node, TopologySpreadConstraint};
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use objects::affinity::Required;
 use objects::selector::SelectorError;
-use objects::{Selector, node, taints};
+use objects::{Selector, taints};
 
 /// A constraint with its selector parsed and its options resolved.
 #[derive(Debug)]
@@ -154,10 +155,9 @@ impl<'a> Inclusion<'a> {
     /// Whether the pods on this node count for the constraint.
     pub(super) fn holds(&self, constraint: &Constraint, node: &Node) -> bool {
         let tolerations = self.pod.spec().tolerations.as_deref().unwrap_or_default();
-        let untolerated = || {
-            taints::find_untolerated(node::taints(node), tolerations, taints::keeps_away).is_some()
-        };
-        let matches = || !self.demands_nodes || self.required.matches(node);
+        let untolerated =
+            || taints::find_untolerated(&node.taints, tolerations, taints::keeps_away).is_some();
+        let matches = || !self.demands_nodes || self.required.matches(&node.metadata);
         (!constraint.honours_affinity || matches())
             && (!constraint.honours_taints || !untolerated())
     }

@@ -5,6 +5,7 @@ use super::*;
 use crate::cluster::Cluster;
 use crate::kit::{cluster, info, merge, node, passing, scores, verdicts};
 use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
@@ -424,11 +425,11 @@ fn it_is_helped_by_what_moves_a_count() {
         (Some(&one), Some(&tainted), true),
         (Some(&one), Some(&one), false),
     ] {
-        let [old, new] = [old, new].map(|node| node.map(|node| &**node));
-        assert_eq!(
-            helped(Happening::Node { old, new }),
-            expected,
-            "{old:?} {new:?}"
-        );
+        let [old, new] = [old, new].map(|node| node.map(|node| crate::node::Node::from(&**node)));
+        let by = Happening::Node {
+            old: old.as_ref(),
+            new: new.as_ref(),
+        };
+        assert_eq!(helped(by), expected, "{old:?} {new:?}");
     }
 }
