@@ -119,6 +119,8 @@ struct Stage {
     operation: &'static str,
 }
 
+const BIND: Stage = Stage { operation: "bind" };
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of a scheduler.
@@ -197,6 +199,8 @@ impl Metrics {
             "[ALPHA] Pods that were bound when they were tried since they had waited too long for a change",
             &metrics.late,
         );
+        // From 0 on: its first failure is one more than none.
+        metrics.volumes.get_or_create(&BIND);
         put(
             registry,
             "volume_scheduling_stage_error",
@@ -267,8 +271,7 @@ impl Metrics {
     /// The volumes of a pod were not brought to its node. Upstream's other stages (`predicate`, `assume`) do not fail here:
     /// they ask what is known, and that a claim or class is not known is an answer.
     pub(crate) fn volumes_failed(&self) {
-        let stage = Stage { operation: "bind" };
-        self.volumes.get_or_create(&stage).inc();
+        self.volumes.get_or_create(&BIND).inc();
     }
 
     /// What was done at an extension point (`PreBind`, `Bind`) took so long, and went well or not.
