@@ -200,7 +200,7 @@ impl Metrics {
             &metrics.late,
         );
         // From 0 on: its first failure is one more than none.
-        metrics.volumes.get_or_create(&BIND);
+        metrics.volumes.get_or_create(&BIND).inc_by(0);
         put(
             registry,
             "volume_scheduling_stage_error",

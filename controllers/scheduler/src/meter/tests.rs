@@ -91,7 +91,7 @@ fn a_filter_is_not_run_where_one_before_it_rejects() {
 #[test]
 fn some_cycles_are_timed_and_some_nodes_in_them() {
     let table = Table::default();
-    let nodes = (0..2 * NODES + 1).map(|index| node(&format!("n{index}"), json!({})));
+    let nodes = (0..=2 * NODES).map(|index| node(&format!("n{index}"), json!({})));
     let all = cluster(nodes);
     let meter = Meter::new([&table]).timing(ticking());
     // No two are alike.

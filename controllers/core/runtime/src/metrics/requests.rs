@@ -64,8 +64,17 @@ static RECEIVED: Metric = Metric::histogram(
 );
 
 const SIZES: Buckets = Buckets::These(&[
-    64.0, 256.0, 512.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0,
-    16777216.0,
+    64.0,
+    256.0,
+    512.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
 ]);
 
 /// All of them.
@@ -172,7 +181,7 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            let code = answer.as_ref().map(|answer| answer.status());
+            let code = answer.as_ref().map(Response::status);
             let code = code.as_ref().map_or("<error>", |code| code.as_str());
             metrics.answered(&asked, code, begun.elapsed());
             let counter = (!asked.is_watch).then_some((metrics, asked.verb));
