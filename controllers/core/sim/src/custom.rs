@@ -112,19 +112,24 @@ impl State {
     }
 
     fn serve(&mut self, definition: &Value) {
-        let Some((kind, custom)) = made_by(definition) else {
+        let Some((kind, custom)) = kind_of(definition) else {
             return;
         };
-        let known = self.customs.iter();
-        let mut known = known.filter(|(_, other)| other.definition == custom.definition);
-        let id = known.next().map(|(id, _)| *id);
-        let id = id.unwrap_or_else(|| {
+        let known = self.made_by(meta::name(definition));
+        let id = known.unwrap_or_else(|| {
             self.kinds.push(kind);
             self.stores.push(crate::state::Store::new());
             self.kinds.len() - 1
         });
         self.kinds[id] = kind;
         self.customs.insert(id, custom);
+    }
+
+    /// The kind that the definition of this name has made.
+    fn made_by(&self, definition: &str) -> Option<KindId> {
+        let mut customs = self.customs.iter();
+        let made = customs.find(|(_, custom)| custom.definition.as_deref() == Some(definition));
+        made.map(|(id, _)| *id)
     }
 
     fn retire(&mut self, definition: &str) {
@@ -140,7 +145,6 @@ impl State {
         kind: KindId,
         old: &Arc<Object>,
     ) -> Arc<Object> {
-        let name = meta::name(&old.value).to_owned();
         let mut waiting = Arc::clone(old);
         if !meta::deleting(&old.value) {
             let mut new = (*old.value).clone();
@@ -152,9 +156,7 @@ impl State {
             metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
             waiting = self.commit(context, kind, Some(old), new, false);
         }
-        let mut made = self.customs.iter();
-        let made = made.find(|(_, custom)| custom.definition.as_ref() == Some(&name));
-        let Some(made) = made.map(|(id, _)| *id) else {
+        let Some(made) = self.made_by(meta::name(&old.value)) else {
             return waiting;
         };
         let objects: Vec<(String, String)> = self.stores[made].objects.keys().cloned().collect();
@@ -245,8 +247,8 @@ pub(crate) fn check(kind: &Kind, definition: &Value) -> Answer<()> {
             wrong(&field, "FieldValueRequired", message.to_owned());
         }
     }
-    let served = |version: &&Value| version["served"] == true && version["storage"] != true;
-    if versions.iter().any(|version| served(&version)) {
+    let is_other = |version: &Value| version["served"] == true && version["storage"] != true;
+    if versions.iter().any(is_other) {
         let message =
             "Forbidden: this server in memory serves the stored version and converts to no other";
         wrong("spec.versions", "FieldValueForbidden", message.to_owned());
@@ -263,7 +265,7 @@ fn stored(definition: &Value) -> Option<&Value> {
 }
 
 /// The kind that a definition makes; none if it serves none.
-fn made_by(definition: &Value) -> Option<(&'static Kind, Custom)> {
+fn kind_of(definition: &Value) -> Option<(&'static Kind, Custom)> {
     let version = stored(definition).filter(|version| version["served"] == true)?;
     let text = |pointer: &str| forever(meta::text(definition, pointer));
     let scale = version.pointer("/subresources/scale");

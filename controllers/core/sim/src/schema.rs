@@ -38,7 +38,7 @@ fn prune_map(schema: &Value, value: &mut Value, whole: bool) {
                 if whole && OF_ALL.contains(&key.as_str()) {
                     return true;
                 }
-                match (schema.pointer_of("properties", key), others) {
+                match (schema.property(key), others) {
                     (Some(schema), _) => prune_map(schema, below, false),
                     (None, Some(schema)) if schema.is_object() => prune_map(schema, below, false),
                     (None, Some(Value::Bool(true))) => {}
@@ -72,7 +72,7 @@ pub(crate) fn fill(schema: &Value, value: &mut Value) {
             }
             for (key, value) in map {
                 let others = schema.get("additionalProperties");
-                if let Some(schema) = schema.pointer_of("properties", key).or(others) {
+                if let Some(schema) = schema.property(key).or(others) {
                     fill(schema, value);
                 }
             }
@@ -135,21 +135,15 @@ fn check_at(schema: &Value, value: &Value, path: &str, wrongs: &mut Vec<Wrong>) 
         say(wrongs, path, "FieldValueNotSupported", message);
     }
     match value {
-        Value::Number(number) => check_number(schema, number.as_f64(), value, path, wrongs),
+        Value::Number(_) => check_number(schema, value, path, wrongs),
         Value::String(text) => check_text(schema, text, path, wrongs),
         Value::Array(list) => check_list(schema, list, path, wrongs),
         Value::Object(map) => {
-            check_size(
-                schema,
-                ("minProperties", "maxProperties"),
-                map.len(),
-                path,
-                wrongs,
-            );
+            check_size(schema, "Properties", map.len(), path, wrongs);
             required(schema, value, path, wrongs);
             let others = schema.get("additionalProperties").filter(|s| s.is_object());
             for (key, value) in map {
-                if let Some(below) = schema.pointer_of("properties", key).or(others) {
+                if let Some(below) = schema.property(key).or(others) {
                     check_at(below, value, &format!("{path}.{key}"), wrongs);
                 }
             }
@@ -159,32 +153,23 @@ fn check_at(schema: &Value, value: &Value, path: &str, wrongs: &mut Vec<Wrong>) 
     check_together(schema, value, path, wrongs);
 }
 
-fn check_number(
-    schema: &Value,
-    number: Option<f64>,
-    value: &Value,
-    path: &str,
-    wrongs: &mut Vec<Wrong>,
-) {
-    let number = number.unwrap_or_default();
+fn check_number(schema: &Value, value: &Value, path: &str, wrongs: &mut Vec<Wrong>) {
+    let number = value.as_f64().unwrap_or_default();
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     let mut wrong = |should: String| {
         let message = format!("Invalid value: {value}: {path} in body should be {should}");
         say(wrongs, path, "FieldValueInvalid", message);
     };
-    if let Some(least) = bound("minimum") {
-        let open = is(schema, "exclusiveMinimum");
-        if number < least || (open && number <= least) {
-            let or_equal = if open { "" } else { " or equal to" };
-            wrong(format!("greater than{or_equal} {least}"));
-        }
+    let than = |open: bool| if open { "than" } else { "than or equal to" };
+    let open = is(schema, "exclusiveMinimum");
+    let beyond = |least: &f64| number < *least || open && number == *least;
+    if let Some(least) = bound("minimum").filter(beyond) {
+        wrong(format!("greater {} {least}", than(open)));
     }
-    if let Some(most) = bound("maximum") {
-        let open = is(schema, "exclusiveMaximum");
-        if number > most || (open && number >= most) {
-            let or_equal = if open { "" } else { " or equal to" };
-            wrong(format!("less than{or_equal} {most}"));
-        }
+    let open = is(schema, "exclusiveMaximum");
+    let beyond = |most: &f64| number > *most || open && number == *most;
+    if let Some(most) = bound("maximum").filter(beyond) {
+        wrong(format!("less {} {most}", than(open)));
     }
     if let Some(step) = bound("multipleOf")
         && (number / step).fract() != 0.0
@@ -225,7 +210,7 @@ fn check_text(schema: &Value, text: &str, path: &str, wrongs: &mut Vec<Wrong>) {
 }
 
 fn check_list(schema: &Value, list: &[Value], path: &str, wrongs: &mut Vec<Wrong>) {
-    check_size(schema, ("minItems", "maxItems"), list.len(), path, wrongs);
+    check_size(schema, "Items", list.len(), path, wrongs);
     let items = schema.get("items").unwrap_or(&Value::Null);
     for (n, item) in list.iter().enumerate() {
         check_at(items, item, &format!("{path}[{n}]"), wrongs);
@@ -256,26 +241,16 @@ fn check_list(schema: &Value, list: &[Value], path: &str, wrongs: &mut Vec<Wrong
     }
 }
 
-/// `minItems` and its like.
-fn check_size(
-    schema: &Value,
-    (least, most): (&str, &str),
-    size: usize,
-    path: &str,
-    wrongs: &mut Vec<Wrong>,
-) {
-    let noun = if least == "minItems" {
-        "items"
-    } else {
-        "properties"
-    };
-    let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
-    if let Some(least) = bound(least).filter(|least| (size as u64) < *least) {
-        let message =
-            format!("Invalid value: {size}: {path} in body should have at least {least} {noun}");
+/// `minItems` or `minProperties`, and the same with `max`: of `Items` or `Properties`.
+fn check_size(schema: &Value, of: &str, size: usize, path: &str, wrongs: &mut Vec<Wrong>) {
+    let bound = |word: &str| schema.get(format!("{word}{of}")).and_then(Value::as_u64);
+    if let Some(least) = bound("min").filter(|least| (size as u64) < *least) {
+        let should = format!("should have at least {least} {}", of.to_lowercase());
+        let message = format!("Invalid value: {size}: {path} in body {should}");
         say(wrongs, path, "FieldValueInvalid", message);
     }
-    if let Some(most) = bound(most).filter(|most| size as u64 > *most) {
+    if let Some(most) = bound("max").filter(|most| size as u64 > *most) {
+        // Of properties too: upstream has one word for both.
         let message = format!("Too many: {size}: must have at most {most} items");
         say(wrongs, path, "FieldValueTooMany", message);
     }
@@ -284,11 +259,8 @@ fn check_size(
 /// `allOf`, `anyOf`, `oneOf` and `not`.
 fn check_together(schema: &Value, value: &Value, path: &str, wrongs: &mut Vec<Wrong>) {
     let parts = |key: &str| {
-        schema
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
+        let parts = schema.get(key).and_then(Value::as_array);
+        parts.into_iter().flatten()
     };
     let passes = |part: &Value| {
         let mut wrongs = Vec::new();
@@ -385,7 +357,7 @@ fn say(wrongs: &mut Vec<Wrong>, field: &str, reason: &'static str, message: Stri
 trait Walk {
     fn properties(&self) -> impl Iterator<Item = (&String, &Value)>;
     /// The schema of one property.
-    fn pointer_of(&self, map: &str, key: &str) -> Option<&Value>;
+    fn property(&self, key: &str) -> Option<&Value>;
 }
 
 impl Walk for Value {
@@ -394,8 +366,8 @@ impl Walk for Value {
         map.into_iter().flat_map(Map::iter)
     }
 
-    fn pointer_of(&self, map: &str, key: &str) -> Option<&Value> {
-        self.get(map)?.get(key)
+    fn property(&self, key: &str) -> Option<&Value> {
+        self.get("properties")?.get(key)
     }
 }
 
