@@ -162,12 +162,24 @@ fn check_number(schema: &Value, value: &Value, path: &str, wrongs: &mut Vec<Wron
     };
     let than = |open: bool| if open { "than" } else { "than or equal to" };
     let open = is(schema, "exclusiveMinimum");
-    let beyond = |least: &f64| number < *least || open && number == *least;
+    let beyond = |least: &f64| {
+        if open {
+            number <= *least
+        } else {
+            number < *least
+        }
+    };
     if let Some(least) = bound("minimum").filter(beyond) {
         wrong(format!("greater {} {least}", than(open)));
     }
     let open = is(schema, "exclusiveMaximum");
-    let beyond = |most: &f64| number > *most || open && number == *most;
+    let beyond = |most: &f64| {
+        if open {
+            number >= *most
+        } else {
+            number > *most
+        }
+    };
     if let Some(most) = bound("maximum").filter(beyond) {
         wrong(format!("less {} {most}", than(open)));
     }

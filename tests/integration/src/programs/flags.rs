@@ -238,7 +238,7 @@ fn every_program_has_a_help_and_says_in_a_sentence_which_flag_cannot_be_and_what
         std::fs::write(&broken, "no: kubeconfig: here\n")?;
         let broken = broken.display().to_string();
         let mut kept = BTreeSet::new();
-        let expected = BTreeSet::from_iter(KEPT.into_iter().chain(IDLE));
+        let expected: BTreeSet<&str> = KEPT.into_iter().chain(IDLE).collect();
         for program in &parts {
             helps(program)?;
             for (words, parts) in WRONG {

@@ -186,8 +186,9 @@ fn the_work_is_taken_over_and_handed_back_while_users_go_on() -> Outcome {
         })
         .await
     })?;
-    let outcome =
-        cluster.with_namespace("handed", async |ns| provided(&ns, story(&plane, &ns)).await);
+    let outcome = cluster.with_namespace("handed", async |ns| {
+        provided(&ns, Box::pin(story(&plane, &ns))).await
+    });
     if outcome.is_err() {
         for name in [
             "corten-controllers",

@@ -34,7 +34,7 @@ const ROUND: Duration = Duration::from_secs(16);
 fn two_hundred_workloads_change_hands_and_nothing_else_changes() -> Outcome {
     let cluster = Cluster::start(Actor::Upstream, NODES)?;
     cluster.with_namespace("fleet", async |ns| {
-        provided(&ns, story(&cluster, &ns)).await
+        provided(&ns, Box::pin(story(&cluster, &ns))).await
     })
 }
 
