@@ -55,7 +55,6 @@ use http::HeaderValue;
 use http::header::USER_AGENT;
 use jiff::Timestamp;
 use k8s_openapi::ClusterResourceScope;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use real::Real;
@@ -266,38 +265,6 @@ impl Cluster {
         object.clone().try_parse().map_err(manifest)
     }
 
-    async fn until_served(&self, definition: &str) -> Result<(), Error> {
-        use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-        let established = |definition: &CustomResourceDefinition| {
-            let status = definition.status.as_ref();
-            let conditions = status.and_then(|status| status.conditions.as_ref());
-            conditions
-                .into_iter()
-                .flatten()
-                .any(|c| c.type_ == "Established" && c.status == "True")
-        };
-        let made = self.until(definition, "is served", established).await?;
-        // The server says so a moment before it does so.
-        let spec = made.spec;
-        let version = spec.versions.iter().find(|version| version.served);
-        let version = version.map(|version| version.name.as_str());
-        let path = format!(
-            "/apis/{}/{}/{}",
-            spec.group,
-            version.unwrap_or_default(),
-            spec.names.plural
-        );
-        let what = format!("{path} is served");
-        self.eventually(&what, async || {
-            let request = http::Request::get(&path)
-                .body(Vec::new())
-                .map_err(manifest)?;
-            let answer = self.client.request_text(request).await;
-            answer.map(drop).map_err(api(&path))
-        })
-        .await
-    }
-
     fn api<K: Kind>(&self, namespace: &str) -> Api<DynamicObject> {
         let kind = ApiResource::erase::<K>(&());
         match TypeId::of::<K::Scope>() == TypeId::of::<ClusterResourceScope>() {
@@ -357,112 +324,6 @@ impl Cluster {
             .map_err(api(&format!("delete {} {place}", K::kind(&()))))
     }
 
-    /// Waits until an object is there and `is` says yes of it; `what` completes the sentence "Website shop …".
-    ///
-    /// # Errors
-    /// [`Error::Late`], with all that is in the cluster.
-    pub async fn until<K: Kind>(
-        &self,
-        place: &str,
-        what: &str,
-        is: impl Fn(&K) -> bool,
-    ) -> Result<K, Error> {
-        let what = format!("{} {place} {what}", K::kind(&()));
-        self.eventually(&what, async || {
-            let object = self.get::<K>(place).await?;
-            match is(&object) {
-                true => Ok(object),
-                false => Err(manifest(seen(&object))),
-            }
-        })
-        .await
-    }
-
-    /// Waits until there is no such object any more.
-    ///
-    /// # Errors
-    /// [`Error::Late`], with all that is in the cluster.
-    pub async fn until_gone<K: Kind>(&self, place: &str) -> Result<(), Error> {
-        let (namespace, name) = placed(place);
-        let what = format!("{} {place} is gone", K::kind(&()));
-        let objects = self.api::<K>(namespace);
-        self.eventually(&what, async || {
-            let found = objects.get_opt(name).await;
-            match found.map_err(api(&what))? {
-                None => Ok(()),
-                Some(object) => Err(manifest(shown::line(&object))),
-            }
-        })
-        .await
-    }
-
-    /// Waits until so many pods of a namespace that a label selector selects are ready, and no others are there.
-    ///
-    /// # Errors
-    /// [`Error::Late`], with all that is in the cluster.
-    pub async fn until_pods_ready(
-        &self,
-        namespace: &str,
-        selector: &str,
-        count: usize,
-    ) -> Result<Vec<Pod>, Error> {
-        let what = format!("{count} pods ({selector}) are ready");
-        self.eventually(&what, async || {
-            let pods = self.list::<Pod>(namespace, selector).await?;
-            let ready = pods
-                .iter()
-                .filter(|pod| objects::pod::is_ready(pod))
-                .count();
-            match ready == count && pods.len() == count {
-                true => Ok(pods),
-                false => Err(manifest(format!("{ready} of {} are ready", pods.len()))),
-            }
-        })
-        .await
-    }
-
-    /// Asks `look` until it gives a value, and gives that; `what` is what is waited for. The error that `look` gives
-    /// last is told after [`PATIENCE`], so it should say what it saw.
-    ///
-    /// # Errors
-    /// [`Error::Late`], with all that is in the cluster.
-    pub async fn eventually<T, E: Display>(
-        &self,
-        what: &str,
-        look: impl AsyncFnMut() -> Result<T, E>,
-    ) -> Result<T, Error> {
-        self.within(PATIENCE, what, look).await
-    }
-
-    /// As [`Cluster::eventually`], for what takes its time, or must not.
-    ///
-    /// # Errors
-    /// [`Error::Late`], with all that is in the cluster.
-    pub async fn within<T, E: Display>(
-        &self,
-        patience: Duration,
-        what: &str,
-        look: impl AsyncFnMut() -> Result<T, E>,
-    ) -> Result<T, Error> {
-        match within(patience, what, look).await {
-            Err(Error::Late {
-                what,
-                patience,
-                last,
-                ..
-            }) => {
-                let seen = format!("\n{}", self.describe().await);
-                Err(Error::Late {
-                    what,
-                    patience,
-                    last,
-                    seen,
-                })
-            }
-            other => other,
-        }
-    }
-
     /// What there is, for people: a line an object, why pods are pending, the last events.
     pub async fn describe(&self) -> String {
         shown::describe(&self.client, None).await
@@ -472,14 +333,6 @@ impl Cluster {
 /// Namespace and name.
 fn placed(place: &str) -> (&str, &str) {
     place.split_once('/').unwrap_or((HOME, place))
-}
-
-fn seen<K: Kind>(object: &K) -> String {
-    let value = serde_json::to_value(object).unwrap_or_default();
-    let object = serde_json::from_value::<DynamicObject>(value);
-    object
-        .map(|object| shown::line(&object))
-        .unwrap_or_default()
 }
 
 fn api(what: &str) -> impl FnOnce(kube::Error) -> Error {

@@ -155,7 +155,8 @@ spec: {selector: {app: front}, ports: [{port: 80}]}
     let selector = "kubernetes.io/service-name=front";
     cluster
         .eventually(what, async || {
-            let slices = cluster.list::<EndpointSlice>("default", selector).await?;
+            let slices = cluster.list::<EndpointSlice>("default", selector).await;
+            let slices = slices.map_err(|error| error.to_string())?;
             let endpoints = slices.iter().flat_map(|slice| &slice.endpoints).flatten();
             let is_ready = |endpoint: &&k8s_openapi::api::discovery::v1::Endpoint| {
                 let conditions = endpoint.conditions.as_ref();
@@ -163,7 +164,7 @@ spec: {selector: {app: front}, ports: [{port: 80}]}
             };
             match endpoints.filter(is_ready).count() {
                 2 => Ok(()),
-                other => Err(crate::manifest(format!("{other} are ready"))),
+                other => Err(format!("{other} are ready")),
             }
         })
         .await
@@ -197,10 +198,11 @@ spec:
     };
     let patience = std::time::Duration::from_secs(90);
     let last = cluster.within(patience, "the autoscaler grows", async || {
-        let scaler = cluster.get::<HorizontalPodAutoscaler>("busy").await?;
+        let scaler = cluster.get::<HorizontalPodAutoscaler>("busy").await;
+        let scaler = scaler.map_err(|error| error.to_string())?;
         match grows(&scaler) {
             true => Ok(()),
-            false => Err(crate::manifest(crate::seen(&scaler))),
+            false => Err(format!("{:?}", scaler.status)),
         }
     });
     last.await
