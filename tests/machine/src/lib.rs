@@ -269,14 +269,11 @@ impl Machine {
     pub fn kill(&self, container: &str) -> Result<()> {
         let id = container.trim_start_matches("containerd://");
         let tasks = self.ctr(&["tasks", "list"])?;
-        let fields = |line: &str| {
-            line.split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let mut tasks = tasks.lines().map(fields);
-        let task = tasks.find(|fields| fields.first().is_some_and(|first| first == id));
-        let pid = task.and_then(|fields| fields.get(1).cloned());
+        // A line begins with the task's name and its pid.
+        let pid = tasks.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next()? == id).then(|| words.next())?
+        });
         let pid = pid.with_context(|| format!("{container} does not run on {}", self.name))?;
         self.run(&["sh", "-c", &format!("kill -KILL {pid}")])
             .map(drop)

@@ -4,13 +4,15 @@
 use crate::command::run;
 use crate::packages;
 use anyhow::{Context, Result, bail};
+use corten_test::folder::keep;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// `$0` is the folder (or nothing, if it is to stay), `$1` the name of bridge and cgroups. It reads from a pipe that only
-/// we hold. The machines' processes are killed at the same moment; a cgroup can go when its last process is gone, and a network namespace when the last connection in it has been given up.
+/// we hold. The machines' processes are killed at the same moment; a cgroup can go when its last process is gone, and a
+/// network namespace when the last connection in it has been given up.
 const SWEEP: &str = r#"trap '' HUP INT TERM
 read -r _
 for link in /sys/class/net/"$1"*; do ip link delete "${link##*/}"; done
@@ -46,7 +48,7 @@ impl Network {
         let name = format!("crtn{:06x}", rand::random::<u32>() >> 8);
         let folder = std::env::temp_dir().join(format!("corten-machines-{name}"));
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let keep = std::env::var("KEEP").is_ok_and(|value| !value.is_empty() && value != "0");
+        let keep = keep();
         if keep {
             eprintln!(
                 "KEEP: what the machines leave stays in {}",
