@@ -4,7 +4,7 @@
 //! Upstream: `framework/runtime/framework.go` (`RunPreFilterPlugins`, `RunFilterPluginsWithNominatedPods`).
 
 use crate::diagnosis::PluginSet;
-use crate::meter::{Lap, Meter, Point, Status};
+use crate::meter::{Meter, Point, Status};
 use crate::node::Node;
 use crate::plugin::{Check, Prepared, Scope, Verdict};
 use crate::plugins::Table;
@@ -25,6 +25,8 @@ pub(crate) struct Checks<'a> {
     /// How many nodes were looked at by how many of them; the last one who looks is the one who rejects. Counted together
     /// when all is done.
     runs: [Cell<u32>; MOST + 1],
+    is_timed: bool,
+    /// How many nodes there were since, if it is.
     nodes: Cell<u32>,
 }
 
@@ -103,30 +105,55 @@ impl<'a> Checks<'a> {
             table,
             meter,
             runs: [const { Cell::new(0) }; MOST + 1],
+            is_timed: meter.is_timing(),
             nodes: Cell::new(0),
         }
     }
 
-    /// Begins with a node.
-    fn lap(&self) -> Lap<'a> {
-        let node = self.nodes.get();
-        self.nodes.set(node.wrapping_add(1));
-        self.meter.lap_of(node)
+    /// Asks these first filters, the one at each place about the node as `of` has it, until one rejects it.
+    fn ask<'n>(
+        &self,
+        filters: usize,
+        node: &Node,
+        of: impl Fn(usize) -> &'n NodeInfo,
+    ) -> Result<(), Rejection> {
+        let first = match self.is_timed {
+            true => self.ask_timed(filters, node, of),
+            // What most decisions go through for each node.
+            false => {
+                let mut first = None;
+                for (at, (_, check)) in self.checks.iter().enumerate().take(filters) {
+                    let verdict = (check.judge)(of(at), node);
+                    if verdict.reasons != 0 {
+                        first = Some(Rejection { at, verdict });
+                        break;
+                    }
+                }
+                first
+            }
+        };
+        let ran = &self.runs[first.map_or(filters, |first| first.at + 1).min(MOST)];
+        ran.set(ran.get().wrapping_add(1));
+        first.map_or(Ok(()), Err)
     }
 
-    /// So many filters have looked at a node.
-    fn ran(&self, filters: usize) {
-        let runs = &self.runs[filters.min(MOST)];
-        runs.set(runs.get().wrapping_add(1));
-    }
-
-    /// Lets a filter say what it has to say of a node.
-    fn ask(&self, at: usize, info: &NodeInfo, node: &Node, lap: &mut Lap<'_>) -> Verdict {
-        let (index, check) = &self.checks[at];
-        let verdict = (check.judge)(info, node);
-        let name = || self.table.filters[*index].name();
-        lap.end(Point::Filter, Status::of(verdict), name);
-        verdict
+    /// The same, timed for some nodes.
+    fn ask_timed<'n>(
+        &self,
+        filters: usize,
+        node: &Node,
+        of: impl Fn(usize) -> &'n NodeInfo,
+    ) -> Option<Rejection> {
+        let number = self.nodes.get();
+        self.nodes.set(number.wrapping_add(1));
+        let mut lap = self.meter.lap_of(number);
+        let mut checks = self.checks.iter().enumerate().take(filters);
+        checks.find_map(|(at, (index, check))| {
+            let verdict = (check.judge)(of(at), node);
+            let name = || self.table.filters[*index].name();
+            lap.end(Point::Filter, Status::of(verdict), name);
+            (verdict.reasons != 0).then_some(Rejection { at, verdict })
+        })
     }
 
     /// As if each filter looked at pods: nothing is told from sums.
@@ -149,35 +176,21 @@ impl<'a> Checks<'a> {
         sums: &NodeInfo,
         node: &Node,
     ) -> Result<(), Rejection> {
-        let (mut lap, mut ran) = (self.lap(), 0);
-        for (at, scope) in self.scopes.iter().enumerate() {
-            let verdict = match scope {
-                Scope::Node => self.ask(at, info, node, &mut lap),
-                Scope::Sums => self.ask(at, sums, node, &mut lap),
-                Scope::Pods => break,
-            };
-            ran = at + 1;
-            if verdict.reasons != 0 {
-                self.ran(ran);
-                return Err(Rejection { at, verdict });
-            }
-        }
-        self.ran(ran);
-        Ok(())
+        let mut scopes = self.scopes.iter();
+        let filters = scopes.position(|scope| *scope == Scope::Pods);
+        self.ask(
+            filters.unwrap_or(self.scopes.len()),
+            node,
+            |at| match self.scopes[at] {
+                Scope::Sums => sums,
+                Scope::Node | Scope::Pods => info,
+            },
+        )
     }
 
     /// Whether the pod can be on the node, as it is.
     pub(crate) fn judge(&self, info: &NodeInfo, node: &Node) -> Result<(), Rejection> {
-        let mut lap = self.lap();
-        for at in 0..self.checks.len() {
-            let verdict = self.ask(at, info, node, &mut lap);
-            if verdict.reasons != 0 {
-                self.ran(at + 1);
-                return Err(Rejection { at, verdict });
-            }
-        }
-        self.ran(self.checks.len());
-        Ok(())
+        self.ask(self.checks.len(), node, |_| info)
     }
 
     /// Whether the pod can be on the node with the pods that others make room for there, and without them as well: they
