@@ -105,7 +105,7 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "QUANTITY", default_value = "256Gi", value_parser = quantity)]
     pub(crate) node_memory: String,
     /// Pods that each node takes
-    #[arg(long, value_name = "N", default_value_t = 110)]
+    #[arg(long, value_name = "N", value_parser = runtime::args::parse_whole::<u32>, default_value_t = 110)]
     pub(crate) node_pods: u32,
     /// What pretended containers do: a file of profiles (YAML)
     #[arg(long, value_name = "FILE")]
@@ -142,10 +142,10 @@ pub(crate) struct Up {
     #[command(flatten)]
     pub(crate) data: DataArgs,
     /// Port of the API server on loopback [default: the last one, or a free one]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = runtime::args::parse_whole::<u16>)]
     pub(crate) port: Option<u16>,
     /// How many hollow nodes to run
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = runtime::args::parse_whole::<u32>, default_value_t = 3)]
     pub(crate) nodes: u32,
     #[command(flatten)]
     pub(crate) controllers: ControllersArg,
@@ -204,7 +204,7 @@ pub(crate) struct Controllers {
     #[command(flatten)]
     pub(crate) controllers: ControllersArg,
     /// Objects worked on at once by each controller
-    #[arg(long, value_name = "N", default_value_t = runtime::serve::WORKERS)]
+    #[arg(long, value_name = "N", value_parser = runtime::args::parse_whole::<usize>, default_value_t = runtime::serve::WORKERS)]
     pub(crate) workers: usize,
     /// CA certificates for the ConfigMap kube-root-ca.crt [default: the kubeconfig's]
     #[arg(long, value_name = "FILE")]
@@ -212,7 +212,7 @@ pub(crate) struct Controllers {
     #[command(flatten)]
     pub(crate) manager: ManagerArgs,
     /// Pods that have ended beyond so many are deleted, the oldest first; 0 keeps all
-    #[arg(long, value_name = "N", default_value_t = podgc::THRESHOLD)]
+    #[arg(long, value_name = "N", value_parser = runtime::args::parse_whole::<usize>, default_value_t = podgc::THRESHOLD)]
     pub(crate) terminated_pod_gc_threshold: usize,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -283,7 +283,7 @@ pub(crate) struct Scheduler {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Nodes {
     /// How many nodes to register
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = runtime::args::parse_whole::<u32>, default_value_t = 3)]
     pub(crate) count: u32,
     /// What their names begin with
     #[arg(long, value_name = "PREFIX", default_value = "node-")]
@@ -570,6 +570,11 @@ mod tests {
                 let sentence = error.lines().next().unwrap_or_default();
                 assert!(
                     sentence.starts_with("error: "),
+                    "{words:?} --{long}: {error}"
+                );
+                // That is what Rust says, and not what is allowed.
+                assert!(
+                    !sentence.contains("invalid digit"),
                     "{words:?} --{long}: {error}"
                 );
             }

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use history::{Revision, Undo};
 use http::Request;
 use kube::Client;
-use runtime::args::{self, ClientArgs, parse_duration};
+use runtime::args::{self, ClientArgs, parse_duration, parse_whole};
 use runtime::groups::Family;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ struct Status {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "0s")]
     timeout: Duration,
     /// Give up when another revision of a Deployment is rolled out
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = parse_whole::<i64>, default_value_t = 0)]
     revision: i64,
 }
 
@@ -86,7 +86,7 @@ struct Shown {
     #[command(flatten)]
     common: Common,
     /// Show the template of this revision (YAML) and not the list
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = parse_whole::<i64>, default_value_t = 0)]
     revision: i64,
 }
 
@@ -95,7 +95,7 @@ struct Back {
     #[command(flatten)]
     common: Common,
     /// The revision to go back to; 0 is the one before the last
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = parse_whole::<i64>, default_value_t = 0)]
     to_revision: i64,
 }
 

@@ -32,10 +32,10 @@ pub struct ClientArgs {
     #[arg(help_heading = "Client", long, value_name = "NAME", value_parser = parse_namespace)]
     pub namespace: Option<String>,
     /// Accepted and ignored: requests are limited by what the server can take
-    #[arg(help_heading = "Client", long, value_name = "N")]
+    #[arg(help_heading = "Client", long, value_name = "N", value_parser = parse_number)]
     pub kube_api_qps: Option<f64>,
     /// Accepted and ignored, like --kube-api-qps
-    #[arg(help_heading = "Client", long, value_name = "N")]
+    #[arg(help_heading = "Client", long, value_name = "N", value_parser = parse_whole::<i64>)]
     pub kube_api_burst: Option<i64>,
 }
 
@@ -118,8 +118,35 @@ pub struct ServingArgs {
     )]
     pub bind_address: IpAddr,
     /// Port of the admin server, 0 for none [default: upstream's port of the component]
-    #[arg(help_heading = "Serving", long, value_name = "PORT")]
+    #[arg(help_heading = "Serving", long, value_name = "PORT", value_parser = parse_whole::<u16>)]
     pub secure_port: Option<u16>,
+}
+
+/// A flag's whole number.
+///
+/// # Errors
+/// It is none, or not one that `T` has; the text says which it has.
+pub fn parse_whole<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = text
+        .parse()
+        .ok()
+        .and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| {
+        let mut mosts = (1..=64).rev().map(|bits| u64::MAX >> (64 - bits));
+        let most = mosts.find(|most| T::try_from(*most).is_ok());
+        format!("a whole number from 0 to {} is wanted", most.unwrap_or(0))
+    })
+}
+
+/// A flag's number.
+///
+/// # Errors
+/// It is none.
+pub fn parse_number(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    number
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| "a number is wanted".to_owned())
 }
 
 impl ServingArgs {
@@ -139,6 +166,7 @@ pub struct LoggingArgs {
         short,
         long = "v",
         value_name = "LEVEL",
+        value_parser = parse_whole::<u8>,
         default_value_t = 0
     )]
     pub v: u8,

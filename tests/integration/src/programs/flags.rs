@@ -50,7 +50,7 @@ const OWN: [(&str, &str); 9] = [
 ];
 
 /// What cannot be, and what is said of it: which flag, and what is allowed. `BROKEN` is a file with something else in it.
-const WRONG: [(&[&str], &[&str]); 23] = [
+const WRONG: [(&[&str], &[&str]); 24] = [
     (&["--no-such-flag"], &["--no-such-flag"]),
     (&["word"], &["'word'"]),
     (&["--kubeconfig"], &["--kubeconfig", "value is required"]),
@@ -94,16 +94,23 @@ const WRONG: [(&[&str], &[&str]); 23] = [
         &["--leader-elect-retry-period=-1s"],
         &["--leader-elect-retry-period", "like 15s"],
     ),
-    (&["--secure-port=70000"], &["--secure-port", "0..=65535"]),
-    (&["--secure-port=-1"], &["--secure-port", "0..=65535"]),
+    (&["--secure-port=70000"], &["--secure-port", "0 to 65535"]),
+    (&["--secure-port=-1"], &["--secure-port", "0 to 65535"]),
     (&["--bind-address=here"], &["--bind-address", "IP address"]),
-    (&["--v=256"], &["--v", "0..=255"]),
+    (&["--v=256"], &["--v", "0 to 255"]),
     (
         &["--logging-format=xml"],
         &["--logging-format", "text, json"],
     ),
-    (&["--kube-api-qps=many"], &["--kube-api-qps"]),
-    (&["--kube-api-burst=many"], &["--kube-api-burst"]),
+    (&["--v=many"], &["--v", "0 to 255"]),
+    (
+        &["--kube-api-qps=many"],
+        &["--kube-api-qps", "a number is wanted"],
+    ),
+    (
+        &["--kube-api-burst=many"],
+        &["--kube-api-burst", "a whole number from 0"],
+    ),
 ];
 
 /// What of `corten` asks an API server and is no part, and what each of them refuses.
