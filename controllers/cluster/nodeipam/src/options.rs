@@ -22,6 +22,7 @@ pub struct Flags {
     #[arg(
         long,
         value_name = "BITS",
+        value_parser = runtime::args::parse_whole::<u8>,
         default_value_t = 0,
         hide_default_value = true
     )]
@@ -30,6 +31,7 @@ pub struct Flags {
     #[arg(
         long,
         value_name = "BITS",
+        value_parser = runtime::args::parse_whole::<u8>,
         default_value_t = 0,
         hide_default_value = true
     )]
@@ -38,6 +40,7 @@ pub struct Flags {
     #[arg(
         long,
         value_name = "BITS",
+        value_parser = runtime::args::parse_whole::<u8>,
         default_value_t = 0,
         hide_default_value = true
     )]
